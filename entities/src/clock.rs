@@ -1,0 +1,65 @@
+//! The clock that decides: due times, lease expiry, retention.
+//!
+//! Several processes on several machines share one database, so the database's clock decides; a machine's own clock only
+//! measures durations. Tests (and nothing else) shift the clock by an offset.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+
+/// The database's time plus an offset. Clones share the offset.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    offset_micros: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The time that decides, in UTC, to the microsecond (what both databases store).
+    ///
+    /// One round trip on Postgres. SQLite runs in this process: its clock is the machine's.
+    ///
+    /// # Errors
+    /// Whatever the database answers.
+    pub async fn now(&self, connection: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbErr> {
+        let now = match connection.get_database_backend() {
+            DbBackend::Postgres => postgres_now(connection).await?,
+            _ => machine_now(),
+        };
+        Ok(now + self.offset())
+    }
+
+    /// Shifts the clock of all clones by `duration` into the future.
+    pub fn advance(&self, duration: Duration) {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        self.offset_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Shifts the clock of all clones by `duration` into the past: the bad clock of tests.
+    pub fn set_back(&self, duration: Duration) {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        self.offset_micros.fetch_sub(micros, Ordering::Relaxed);
+    }
+
+    fn offset(&self) -> TimeDelta {
+        TimeDelta::microseconds(self.offset_micros.load(Ordering::Relaxed))
+    }
+}
+
+/// The machine's time, in UTC, to the microsecond. For display and for SQLite; what decides asks a [`Clock`].
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+pub fn machine_now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+async fn postgres_now(connection: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbErr> {
+    let statement = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp() AS now");
+    let row = connection
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| DbErr::RecordNotFound("clock_timestamp() gave no row".to_owned()))?;
+    row.try_get("", "now")
+}

@@ -1,0 +1,7 @@
+//! Everything durable in ackord: tables with their states, typed ids, job contracts, the envelope of a message.
+//!
+//! No broker and no runtime: whoever reads or writes ackord's data stands on this crate alone.
+
+pub mod clock;
+pub mod database;
+pub mod ids;

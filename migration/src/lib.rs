@@ -1,0 +1,25 @@
+//! Schema history of ackord's database: frozen, up and down, for Postgres and SQLite.
+//!
+//! A migration that has been released is never edited; a change of the schema is a new migration. This crate depends on
+//! none of the others, so that an entity may change without changing history.
+
+mod dialect;
+mod m20261120_000001_queue;
+
+use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+
+/// All migrations, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261120_000001_queue::Migration)]
+    }
+
+    fn migration_table_name() -> DynIden {
+        "ackord_migrations".into_iden()
+    }
+}
