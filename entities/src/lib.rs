@@ -4,4 +4,8 @@
 
 pub mod clock;
 pub mod database;
+pub mod envelope;
 pub mod ids;
+pub mod jobs;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,20 @@
+//! The contracts: what each kind's message says and which rules it lives by.
+//!
+//! A new kind adds one file here and one line in the catalogue below.
+
+mod backoff;
+mod contract;
+mod payload;
+mod spec;
+
+pub use backoff::Backoff;
+pub use contract::{Invalid, Job, OnDuplicate};
+pub use payload::{MAX_PAYLOAD_BYTES, PayloadError, decode, encode};
+pub use spec::{Catalogue, CatalogueError, Keys, KindSpec};
+
+/// Every kind that ackord itself knows: one line per kind.
+#[must_use]
+pub fn catalogue() -> Catalogue {
+    Catalogue::new([
+    ])
+}
