@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod database;
 pub mod envelope;
+pub mod graph;
 pub mod ids;
 pub mod jobs;
 #[cfg(feature = "testing")]
