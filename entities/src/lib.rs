@@ -8,5 +8,6 @@ pub mod envelope;
 pub mod graph;
 pub mod ids;
 pub mod jobs;
+pub mod queue;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -261,13 +261,17 @@ fn today() -> i64 {
 fn with_database(url: &str, name: &str) -> String {
     let (address, options) = url.split_once('?').map_or((url, ""), |(address, options)| (address, options));
     let (server, _database) = address.rsplit_once('/').expect("the URL names a database");
-    assert!(server.contains("://"), "{POSTGRES_URL} must name a database: postgres://USER:PASSWORD@HOST/DATABASE");
+    assert!(
+        server.contains("://"),
+        "{POSTGRES_URL} must name a database: postgres://USER:PASSWORD@HOST/DATABASE"
+    );
     let separator = if options.is_empty() { "" } else { "?" };
     format!("{server}/{name}{separator}{options}")
 }
 
 fn sqlstate(error: &DbErr) -> Option<String> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
         return None;
     };
     Some(error.as_database_error()?.code()?.into_owned())
@@ -294,7 +298,8 @@ mod tests {
     async fn a_test_has_a_migrated_database_of_its_own(
         #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
     ) {
-        let (Some(first), Some(second)) = (TestDatabase::open(backend).await, TestDatabase::open(backend).await)
+        let (Some(first), Some(second)) =
+            (TestDatabase::open(backend).await, TestDatabase::open(backend).await)
         else {
             return;
         };
@@ -305,7 +310,9 @@ mod tests {
 
     #[rstest]
     #[tokio::test]
-    async fn an_empty_database_has_no_tables(#[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend) {
+    async fn an_empty_database_has_no_tables(
+        #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+    ) {
         let Some(test) = TestDatabase::empty(backend).await else { return };
         assert_eq!(job_tables(test.database()).await, 0);
     }
@@ -313,7 +320,8 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_database_is_gone_from_the_server_although_somebody_is_connected() {
         let Some(test) = TestDatabase::postgres().await else { return };
-        let (name, other_process) = (test.url().rsplit('/').next().expect("a name").to_owned(), test.reopen().await);
+        let (name, other_process) =
+            (test.url().rsplit('/').next().expect("a name").to_owned(), test.reopen().await);
         drop(test);
         let server = Server::from_environment().await.expect("it was there a moment ago");
         assert!(server.names_like(&name).await.expect("the query runs").is_empty());

@@ -18,7 +18,9 @@ pub enum DatabaseError {
         scheme: String,
     },
     /// `sqlite:` without a file, or a database in memory, which no second process could read.
-    #[error("sqlite: needs the path of a file, for example sqlite:ackord.db (a database in memory would lose jobs)")]
+    #[error(
+        "sqlite: needs the path of a file, for example sqlite:ackord.db (a database in memory would lose jobs)"
+    )]
     NoPath,
     /// The folder of the file cannot be made.
     #[error("the folder {} cannot be made: check its owner and rights", path.display())]
@@ -75,7 +77,9 @@ pub enum DatabaseError {
         source: DbErr,
     },
     /// The server does not answer or refuses us.
-    #[error("{location} cannot be reached or refuses the login: check that it runs, the name of the database, user and password")]
+    #[error(
+        "{location} cannot be reached or refuses the login: check that it runs, the name of the database, user and password"
+    )]
     Unreachable {
         /// The URL without credentials.
         location: String,
@@ -94,7 +98,9 @@ impl DatabaseError {
             Some(5 | 6) => Self::Locked { path, source },
             Some(8) => Self::ReadOnly { path, source },
             Some(13) => Self::Full { path, source },
-            Some(14) if path.exists() || path.parent().is_some_and(Path::exists) => Self::ReadOnly { path, source },
+            Some(14) if path.exists() || path.parent().is_some_and(Path::exists) => {
+                Self::ReadOnly { path, source }
+            }
             Some(26 | 11) => Self::NotADatabase { path, source },
             _ => Self::Open { path, source },
         }

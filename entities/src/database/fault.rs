@@ -41,9 +41,13 @@ fn classify_runtime(error: &RuntimeErr) -> Fault {
 
 fn classify_sqlx(error: &sqlx::Error) -> Fault {
     match error {
-        sqlx::Error::Database(database) => match database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        sqlx::Error::Database(database) => match database
+            .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+        {
             Some(postgres) => classify_sqlstate(postgres.code()),
-            None => database.code().and_then(|code| code.parse().ok()).map_or(Fault::Permanent, classify_sqlite),
+            None => {
+                database.code().and_then(|code| code.parse().ok()).map_or(Fault::Permanent, classify_sqlite)
+            }
         },
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)

@@ -3,10 +3,12 @@
 mod error;
 mod fault;
 mod open;
+mod rows;
 
 pub use error::DatabaseError;
 pub use fault::{Fault, classify};
 pub use open::{DatabaseOptions, Location};
+pub use rows::{RowSet, Sql};
 
 use std::sync::Arc;
 

@@ -96,11 +96,16 @@ impl DatabaseOptions {
     }
 }
 
-async fn open_sqlite(path: &Path, create: bool) -> Result<(DatabaseConnection, DatabaseConnection), DatabaseError> {
+async fn open_sqlite(
+    path: &Path,
+    create: bool,
+) -> Result<(DatabaseConnection, DatabaseConnection), DatabaseError> {
     if create {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| DatabaseError::Folder { path: folder.to_owned(), source: Arc::new(source) })?;
+            std::fs::create_dir_all(folder).map_err(|source| DatabaseError::Folder {
+                path: folder.to_owned(),
+                source: Arc::new(source),
+            })?;
         }
     } else if !path.exists() {
         return Err(DatabaseError::Missing { path: path.to_owned() });
@@ -141,7 +146,11 @@ async fn connect_sqlite(
     sea_orm::Database::connect(options).await.map_err(|source| DatabaseError::sqlite(path, source))
 }
 
-async fn open_postgres(url: &str, connections: u32, location: &Location) -> Result<DatabaseConnection, DatabaseError> {
+async fn open_postgres(
+    url: &str,
+    connections: u32,
+    location: &Location,
+) -> Result<DatabaseConnection, DatabaseError> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -165,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_location_never_shows_the_password() {
-        let location: Location = "postgres://ackord:s3cr@t@db.example:5432/jobs?sslmode=require".parse().unwrap();
+        let location: Location =
+            "postgres://ackord:s3cr@t@db.example:5432/jobs?sslmode=require".parse().unwrap();
         assert_eq!(location.to_string(), "postgres://db.example:5432/jobs");
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use backoff::SystemClock;
 use backoff::backoff::Backoff as _;
 use backoff::exponential::ExponentialBackoff;
-use backoff::SystemClock;
 
 /// Exponential backoff with jitter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,8 +22,12 @@ pub struct Backoff {
 
 impl Backoff {
     /// 1 s, 3 s, 9 s, 27 s, .. up to 10 minutes, each 25 % longer or shorter.
-    pub const DEFAULT: Self =
-        Self { initial: Duration::from_secs(1), factor: 3.0, longest: Duration::from_secs(600), jitter: 0.25 };
+    pub const DEFAULT: Self = Self {
+        initial: Duration::from_secs(1),
+        factor: 3.0,
+        longest: Duration::from_secs(600),
+        jitter: 0.25,
+    };
 
     /// The wait after the given attempt (numbered from 1) failed.
     #[must_use]

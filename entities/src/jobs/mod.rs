@@ -15,6 +15,5 @@ pub use spec::{Catalogue, CatalogueError, Keys, KindSpec};
 /// Every kind that ackord itself knows: one line per kind.
 #[must_use]
 pub fn catalogue() -> Catalogue {
-    Catalogue::new([
-    ])
+    Catalogue::new([])
 }

@@ -25,13 +25,17 @@ pub enum PayloadError {
     #[error("the payload does not fit: {0}")]
     Invalid(#[from] Invalid),
     /// The payload is longer than [`MAX_PAYLOAD_BYTES`].
-    #[error("the payload has {bytes} bytes, the limit is {MAX_PAYLOAD_BYTES}: store the bulk elsewhere and publish a reference")]
+    #[error(
+        "the payload has {bytes} bytes, the limit is {MAX_PAYLOAD_BYTES}: store the bulk elsewhere and publish a reference"
+    )]
     TooLarge {
         /// Its length.
         bytes: usize,
     },
     /// The payload was written by a newer program.
-    #[error("the payload has version {found}, this program knows versions up to {known} of `{kind}`: update it")]
+    #[error(
+        "the payload has version {found}, this program knows versions up to {known} of `{kind}`: update it"
+    )]
     NewerVersion {
         /// The kind.
         kind: &'static str,
@@ -192,7 +196,10 @@ mod tests {
 
     #[test]
     fn a_newer_payload_is_told_apart_from_a_broken_one() {
-        assert!(matches!(decode::<Order>(3, b"{}"), Err(PayloadError::NewerVersion { found: 3, known: 2, .. })));
+        assert!(matches!(
+            decode::<Order>(3, b"{}"),
+            Err(PayloadError::NewerVersion { found: 3, known: 2, .. })
+        ));
     }
 
     #[test]

@@ -1,0 +1,291 @@
+//! A set of rows as parameters of one statement, so that a statement is one text however many rows it works on.
+//!
+//! Postgres gets one array per column and `UNNEST`; SQLite gets one JSON text and `json_each`. Both appear in the
+//! statement as a table of the given name and columns:
+//!
+//! ```
+//! # use ackord_entities::database::{RowSet, Sql};
+//! # use sea_orm::DbBackend;
+//! # let ids = [uuid::Uuid::nil()];
+//! let rows = RowSet::new("r").uuid("id", ids).int("seq", [1]);
+//! let statement = Sql::new(DbBackend::Sqlite)
+//!     .text("DELETE FROM outbox WHERE (job_id, seq) IN (SELECT id, seq FROM ")
+//!     .rows(rows)
+//!     .text(")")
+//!     .build();
+//! assert!(statement.sql.contains("json_each($1)"));
+//! ```
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{DbBackend, Statement, Value};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+/// Rows given column by column.
+#[derive(Debug)]
+pub struct RowSet {
+    name: &'static str,
+    columns: Vec<Column>,
+}
+
+#[derive(Debug)]
+struct Column {
+    name: &'static str,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Values {
+    Uuid(Vec<Option<Uuid>>),
+    Text(Vec<Option<String>>),
+    Int(Vec<Option<i32>>),
+    Big(Vec<Option<i64>>),
+    Real(Vec<Option<f64>>),
+    Bool(Vec<Option<bool>>),
+    Time(Vec<Option<DateTime<Utc>>>),
+}
+
+macro_rules! column {
+    ($(#[$doc:meta])* $method:ident, $variant:ident, $type:ty) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $method<V: Into<Option<$type>>>(
+            mut self,
+            name: &'static str,
+            values: impl IntoIterator<Item = V>,
+        ) -> Self {
+            let values = Values::$variant(values.into_iter().map(Into::into).collect());
+            self.columns.push(Column { name, values });
+            self
+        }
+    };
+}
+
+impl RowSet {
+    /// No columns yet; `name` is the table's name within the statement.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self { name, columns: Vec::new() }
+    }
+
+    column!(/** A column of UUIDs. */ uuid, Uuid, Uuid);
+    column!(/** A column of texts. */ string, Text, String);
+    column!(/** A column of 32-bit integers. */ int, Int, i32);
+    column!(/** A column of 64-bit integers. */ big, Big, i64);
+    column!(/** A column of floating-point numbers. */ real, Real, f64);
+    column!(/** A column of booleans. */ bool, Bool, bool);
+    column!(/** A column of times. */ time, Time, DateTime<Utc>);
+
+    fn len(&self) -> usize {
+        self.columns.first().map_or(0, |column| column.values.len())
+    }
+
+    fn postgres(self, first: usize) -> (String, Vec<Value>) {
+        let casts: Vec<String> = (first..)
+            .zip(&self.columns)
+            .map(|(number, column)| format!("${number}::{}[]", column.values.postgres_type()))
+            .collect();
+        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
+        let sql = format!("UNNEST({}) AS {}({})", casts.join(", "), self.name, names.join(", "));
+        (sql, self.columns.into_iter().map(|column| column.values.into_array()).collect())
+    }
+
+    fn sqlite(self, first: usize) -> (String, Vec<Value>) {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| format!("{} AS {}", column.values.sqlite_expression(index), column.name))
+            .collect();
+        let sql = format!("(SELECT {} FROM json_each(${first})) AS {}", columns.join(", "), self.name);
+        let rows: Vec<Json> = (0..self.len())
+            .map(|row| Json::Array(self.columns.iter().map(|column| column.values.json(row)).collect()))
+            .collect();
+        (sql, vec![Json::Array(rows).to_string().into()])
+    }
+}
+
+impl Values {
+    fn len(&self) -> usize {
+        match self {
+            Self::Uuid(values) => values.len(),
+            Self::Text(values) => values.len(),
+            Self::Int(values) => values.len(),
+            Self::Big(values) => values.len(),
+            Self::Real(values) => values.len(),
+            Self::Bool(values) => values.len(),
+            Self::Time(values) => values.len(),
+        }
+    }
+
+    fn postgres_type(&self) -> &'static str {
+        match self {
+            Self::Uuid(_) => "uuid",
+            Self::Text(_) => "text",
+            Self::Int(_) => "integer",
+            Self::Big(_) => "bigint",
+            Self::Real(_) => "double precision",
+            Self::Bool(_) => "boolean",
+            Self::Time(_) => "timestamptz",
+        }
+    }
+
+    fn sqlite_expression(&self, index: usize) -> String {
+        match self {
+            Self::Uuid(_) => format!("unhex(value ->> {index})"),
+            _ => format!("value ->> {index}"),
+        }
+    }
+
+    fn json(&self, row: usize) -> Json {
+        match self {
+            Self::Uuid(values) => values[row].map_or(Json::Null, |id| id.simple().to_string().into()),
+            Self::Text(values) => values[row].clone().map_or(Json::Null, Json::String),
+            Self::Int(values) => values[row].into(),
+            Self::Big(values) => values[row].into(),
+            Self::Real(values) => values[row].into(),
+            Self::Bool(values) => values[row].map_or(Json::Null, |value| i32::from(value).into()),
+            Self::Time(values) => values[row].map_or(Json::Null, |time| sqlite_time(time).into()),
+        }
+    }
+
+    fn into_array(self) -> Value {
+        fn array<T: Into<Value>>(array_type: ArrayType, values: Vec<Option<T>>) -> Value
+        where
+            Option<T>: Into<Value>,
+        {
+            Value::Array(array_type, Some(Box::new(values.into_iter().map(Into::into).collect())))
+        }
+        match self {
+            Self::Uuid(values) => array(ArrayType::Uuid, values),
+            Self::Text(values) => array(ArrayType::String, values),
+            Self::Int(values) => array(ArrayType::Int, values),
+            Self::Big(values) => array(ArrayType::BigInt, values),
+            Self::Real(values) => array(ArrayType::Double, values),
+            Self::Bool(values) => array(ArrayType::Bool, values),
+            Self::Time(values) => array(ArrayType::ChronoDateTimeUtc, values),
+        }
+    }
+}
+
+/// A time as the SQLite driver writes it, so that texts written either way compare as times do.
+fn sqlite_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, false)
+}
+
+/// A statement put together from texts, single values and row sets, with its parameters numbered as they come.
+#[derive(Debug)]
+pub struct Sql {
+    backend: DbBackend,
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    /// An empty statement for `backend`.
+    #[must_use]
+    pub fn new(backend: DbBackend) -> Self {
+        Self { backend, sql: String::new(), values: Vec::new() }
+    }
+
+    /// Text that both databases read the same.
+    #[must_use]
+    pub fn text(mut self, text: &str) -> Self {
+        self.sql.push_str(text);
+        self
+    }
+
+    /// Text that only Postgres gets, in row locks above all: SQLite has one writer and no need of them.
+    #[must_use]
+    pub fn on_postgres(mut self, text: &str) -> Self {
+        if self.backend == DbBackend::Postgres {
+            self.sql.push_str(text);
+        }
+        self
+    }
+
+    /// The one text for Postgres, the other for SQLite.
+    #[must_use]
+    pub fn either(mut self, postgres: &str, sqlite: &str) -> Self {
+        self.sql.push_str(if self.backend == DbBackend::Postgres { postgres } else { sqlite });
+        self
+    }
+
+    /// A single value.
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self.sql.push('$');
+        self.sql.push_str(&self.values.len().to_string());
+        self
+    }
+
+    /// A row set, as a table to select from.
+    #[must_use]
+    pub fn rows(mut self, rows: RowSet) -> Self {
+        let first = self.values.len() + 1;
+        let (sql, values) =
+            if self.backend == DbBackend::Postgres { rows.postgres(first) } else { rows.sqlite(first) };
+        self.sql.push_str(&sql);
+        self.values.extend(values);
+        self
+    }
+
+    /// A set of ids, to stand behind `=` (`id = ANY(..)`) on Postgres and `IN` on SQLite: `column` is compared with it.
+    #[must_use]
+    pub fn any_of(self, column: &str, ids: impl IntoIterator<Item = Uuid>) -> Self {
+        let rows = RowSet::new("wanted").uuid("wanted_id", ids);
+        self.text(column).text(" IN (SELECT wanted_id FROM ").rows(rows).text(")")
+    }
+
+    /// The statement.
+    #[must_use]
+    pub fn build(self) -> Statement {
+        Statement::from_sql_and_values(self.backend, self.sql, self.values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::testing::TestDatabase;
+    use sea_orm::ConnectionTrait;
+
+    #[tokio::test]
+    async fn rows_arrive_as_they_were_given_on_both_databases() {
+        for database in TestDatabase::each().await {
+            let database = database.database();
+            let ids = [Uuid::now_v7(), Uuid::now_v7()];
+            let now = crate::clock::machine_now();
+            let rows = RowSet::new("r")
+                .uuid("id", ids)
+                .string("name", [Some("a \"quoted\" 'name'".to_owned()), None])
+                .int("number", [Some(-7), None])
+                .big("large", [1_i64 << 40, 0])
+                .real("share", [0.5, 1e-9])
+                .bool("flag", [true, false])
+                .time("at", [now, now]);
+            let statement =
+                Sql::new(database.backend()).text("SELECT * FROM ").rows(rows).text(" ORDER BY id").build();
+            let found = database.read().query_all_raw(statement).await.unwrap();
+            assert_eq!(found.len(), 2);
+            assert_eq!(found[0].try_get::<Uuid>("", "id").unwrap(), ids[0]);
+            assert_eq!(found[0].try_get::<String>("", "name").unwrap(), "a \"quoted\" 'name'");
+            assert_eq!(found[1].try_get::<Option<String>>("", "name").unwrap(), None);
+            assert!((found[1].try_get::<f64>("", "share").unwrap() - 1e-9).abs() < 1e-15);
+            assert_eq!(found[0].try_get::<DateTime<Utc>>("", "at").unwrap(), now);
+        }
+    }
+
+    #[test]
+    fn the_text_does_not_depend_on_the_number_of_rows() {
+        let text = |count: usize| {
+            let ids = (0..count).map(|_| Uuid::now_v7());
+            Sql::new(DbBackend::Postgres).text("DELETE FROM t WHERE ").any_of("id", ids).build().sql
+        };
+        assert_eq!(text(1), text(100));
+    }
+}

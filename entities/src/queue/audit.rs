@@ -1,0 +1,93 @@
+//! `audit`: what operators did, to what, when and why.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, QueryOrder};
+
+use crate::ids::AuditId;
+
+/// One deed.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit")]
+pub struct Model {
+    /// Its id: sorts by time.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: AuditId,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub actor: String,
+    /// What: `cancel`, `retry`, `replay`, `discard`, `pause`, `resume`.
+    pub verb: String,
+    /// What it was done to.
+    pub subject_type: SubjectType,
+    /// Its id or name.
+    pub subject: String,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+    /// JSON: what was changed.
+    pub details: Option<String>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// What an operator can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, serde::Serialize)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectType {
+    /// A job.
+    #[sea_orm(string_value = "job")]
+    Job,
+    /// A dead letter.
+    #[sea_orm(string_value = "dead_letter")]
+    DeadLetter,
+    /// A kind.
+    #[sea_orm(string_value = "kind")]
+    Kind,
+}
+
+/// A deed about to be written.
+#[derive(Clone, Debug)]
+pub struct Deed<'a> {
+    /// Who.
+    pub actor: &'a str,
+    /// What.
+    pub verb: &'a str,
+    /// What it is done to.
+    pub subject_type: SubjectType,
+    /// Its id or name.
+    pub subject: String,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// JSON: what was changed.
+    pub details: Option<String>,
+}
+
+/// Writes a deed.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn record(tx: &DatabaseTransaction, deed: Deed<'_>, now: DateTime<Utc>) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        id: Set(AuditId::new()),
+        at: Set(now),
+        actor: Set(deed.actor.to_owned()),
+        verb: Set(deed.verb.to_owned()),
+        subject_type: Set(deed.subject_type),
+        subject: Set(deed.subject),
+        reason: Set(deed.reason.map(str::to_owned)),
+        details: Set(deed.details),
+    };
+    Entity::insert(row).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// The deeds done to one subject, oldest first.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn of_subject(connection: &impl ConnectionTrait, subject: &str) -> Result<Vec<Model>, DbErr> {
+    Entity::find().filter(Column::Subject.eq(subject)).order_by_asc(Column::Id).all(connection).await
+}

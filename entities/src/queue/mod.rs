@@ -1,0 +1,20 @@
+//! The queue's tables, each with the queries that belong to it.
+//!
+//! The path of a job through them: [`job`] and [`outbox`] are written together by the publisher; the relay empties
+//! [`outbox`]; the worker's transaction moves [`job`] to its end and writes [`attempt`], [`dead_letter`] or the next
+//! [`outbox`] row beside it. [`lease`], [`dedup`] and [`suspect`] guard who may run; [`message_id`] and [`idempotency`]
+//! recognise what was asked before; [`audit`] and [`pause`] belong to operators.
+
+pub mod attempt;
+pub mod audit;
+pub mod dead_letter;
+pub mod dedup;
+pub mod idempotency;
+pub mod job;
+pub mod lease;
+pub mod message_id;
+pub mod outbox;
+pub mod pause;
+pub mod retention;
+pub mod state;
+pub mod suspect;

@@ -1,0 +1,69 @@
+//! `suspects`: messages that were in flight when a process died, with how often they were started since.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+
+use crate::database::Sql;
+use crate::ids::JobId;
+
+/// After this many recorded starts a message that still has no end is given up.
+pub const MAX_STARTS: i32 = 3;
+
+/// A suspect.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "suspects")]
+pub struct Model {
+    /// The job.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub job_id: JobId,
+    /// Starts since it became one.
+    pub starts: i32,
+    /// The newest.
+    pub last_started_at: DateTime<Utc>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Starts recorded for `job`; zero if it is no suspect.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn starts(connection: &impl ConnectionTrait, job: JobId) -> Result<i32, DbErr> {
+    Ok(Entity::find_by_id(job).one(connection).await?.map_or(0, |suspect| suspect.starts))
+}
+
+/// Records a start of `job`. Committed before the start, so that a start that kills the process is counted.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn record_start(tx: &DatabaseTransaction, job: JobId, now: DateTime<Utc>) -> Result<(), DbErr> {
+    let statement = Sql::new(tx.get_database_backend())
+        .text("INSERT INTO suspects (job_id, starts, last_started_at) VALUES (")
+        .bind(job)
+        .text(", 1, ")
+        .bind(now)
+        .text(
+            ") ON CONFLICT (job_id) DO UPDATE SET starts = suspects.starts + 1, last_started_at = excluded.last_started_at",
+        )
+        .build();
+    tx.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// Clears the suspicion: the jobs got to an end, or to an orderly failure.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn clear(tx: &DatabaseTransaction, jobs: &[JobId]) -> Result<(), DbErr> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let statement = Sql::new(tx.get_database_backend())
+        .text("DELETE FROM suspects WHERE ")
+        .any_of("job_id", jobs.iter().map(|id| id.0))
+        .build();
+    tx.execute_raw(statement).await?;
+    Ok(())
+}
