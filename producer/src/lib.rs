@@ -1,3 +1,14 @@
 //! Everything in ackord that publishes: `enqueue`, the outbox relay, the topology, the brokers.
+//!
+//! A message goes one way: [`enqueue()`] writes it with its job in the caller's transaction, the [`relay`] moves it to the
+//! [`broker`]. What operators and upkeep send again goes through the same outbox.
 
 pub mod broker;
+mod doorbell;
+mod enqueue;
+pub mod operate;
+pub mod relay;
+pub mod upkeep;
+
+pub use doorbell::{Doorbell, ring_from_outside};
+pub use enqueue::{EnqueueError, Enqueued, Publish, enqueue, enqueue_all, enqueue_json};

@@ -350,6 +350,23 @@ pub async fn revive(
     tx.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
 }
 
+/// Raises the seq of a job that the current transaction has made.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn raise_seq(tx: &DatabaseTransaction, id: JobId, seq: i32) -> Result<(), DbErr> {
+    let statement = Sql::new(tx.get_database_backend())
+        .text("UPDATE jobs SET seq = ")
+        .bind(seq)
+        .text(" WHERE id = ")
+        .bind(id)
+        .text(" AND seq < ")
+        .bind(seq)
+        .build();
+    tx.execute_raw(statement).await?;
+    Ok(())
+}
+
 /// The job of that id.
 ///
 /// # Errors

@@ -1,0 +1,91 @@
+//! Wakes the relay when a message was committed.
+//!
+//! In one process a notification is enough. Another process on the same SQLite file rings over a Unix socket beside the
+//! file. A bell that is not heard costs at most one poll interval.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::UnixDatagram;
+use tokio::sync::Notify;
+
+/// The bell. Clones ring the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Doorbell {
+    notify: Arc<Notify>,
+}
+
+impl Doorbell {
+    /// Rings. Call it after the commit: before, there is nothing to see.
+    pub fn ring(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Waits until somebody rings; a ring that came before counts.
+    pub async fn rung(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Passes on what other processes ring for the SQLite file `database`, until the socket fails.
+    ///
+    /// # Errors
+    /// The socket cannot be bound: its path is too long, or the folder is read-only. The relay's poll still sees all.
+    pub async fn listen(&self, database: &Path) -> std::io::Result<()> {
+        let path = socket_path(database);
+        // Left behind by a process that died: the lock on the database says that nobody listens there.
+        let _ = std::fs::remove_file(&path);
+        let socket = UnixDatagram::bind(&path)?;
+        let mut buffer = [0_u8; 8];
+        loop {
+            socket.recv(&mut buffer).await?;
+            self.ring();
+        }
+    }
+}
+
+/// Rings for the process that has the SQLite file `database` open, if there is one. Never waits.
+pub fn ring_from_outside(database: &Path) {
+    if let Ok(socket) = UnixDatagram::unbound() {
+        // Nobody there, or a full buffer of earlier rings: either way there is nothing to do.
+        let _ = socket.try_send_to(b"1", socket_path(database));
+    }
+}
+
+
+/// Beside the database: `ackord.db.bell`.
+fn socket_path(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".bell");
+    PathBuf::from(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ring_before_the_wait_is_not_lost() {
+        let bell = Doorbell::default();
+        bell.ring();
+        bell.rung().await;
+    }
+
+    #[tokio::test]
+    async fn another_process_rings_over_the_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("ackord.db");
+        let bell = Doorbell::default();
+        let listener = tokio::spawn({
+            let (bell, database) = (bell.clone(), database.clone());
+            async move { bell.listen(&database).await }
+        });
+        while !socket_path(&database).exists() {
+            tokio::task::yield_now().await;
+        }
+        ring_from_outside(&database);
+        bell.rung().await;
+        listener.abort();
+    }
+}

@@ -1,0 +1,19 @@
+//! What operators do to jobs, dead letters and kinds. Every verb is one transaction, may be pressed twice without harm, and is
+//! written to the audit: who, when, why.
+
+mod jobs;
+mod kinds;
+mod letters;
+
+pub use jobs::{CancelOutcome, RetryOutcome, cancel, retry_now};
+pub use kinds::{pause, resume};
+pub use letters::{ReplayError, Replayed, discard, replay};
+
+/// Who does it, and why.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// Who: a user name, a token's name.
+    pub name: String,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,137 @@
+//! The sweeper: puts back the jobs of workers that died or froze.
+
+use std::time::Duration;
+
+use ackord_entities::database::Database;
+use ackord_entities::ids::JobId;
+use ackord_entities::queue::attempt::{self, Outcome};
+use ackord_entities::queue::job::{ErrorText, Transition};
+use ackord_entities::queue::outbox::{Cause, NewMessage};
+use ackord_entities::queue::state::JobState;
+use ackord_entities::queue::{job, lease, outbox};
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::doorbell::Doorbell;
+
+/// Jobs put back in one transaction.
+const BATCH: u32 = 100;
+
+/// How the sweeper works.
+#[derive(Clone, Debug)]
+pub struct SweeperOptions {
+    /// The time between two looks.
+    pub interval: Duration,
+}
+
+impl Default for SweeperOptions {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(5) }
+    }
+}
+
+/// The sweeper. Any number may run: the rows they work on are locked.
+#[derive(Debug)]
+pub struct Sweeper {
+    database: Database,
+    doorbell: Doorbell,
+    options: SweeperOptions,
+}
+
+impl Sweeper {
+    /// A sweeper that is not running yet.
+    #[must_use]
+    pub fn new(database: Database, doorbell: Doorbell, options: SweeperOptions) -> Self {
+        Self { database, doorbell, options }
+    }
+
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut failing = false;
+        loop {
+            match put_back_expired(&self.database, &self.doorbell).await {
+                Ok(_) => failing = false,
+                Err(error) if !failing => {
+                    failing = true;
+                    error!(error = ackord_entities::error_chain(&error), "expired leases cannot be swept");
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(self.options.interval) => {}
+            }
+        }
+    }
+}
+
+/// Puts back every job whose run lease has expired: `pending` again with the next seq, so that the worker that had it is late
+/// whenever it wakes up. The lost attempt counts; whether it was the last one is decided by the worker that gets the message.
+/// Answers how many were put back.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn put_back_expired(database: &Database, doorbell: &Doorbell) -> Result<usize, DbErr> {
+    let mut total = 0;
+    loop {
+        let now = database.clock().now(database.read()).await?;
+        let expired = lease::expired_runs(database.read(), now, BATCH).await?;
+        if expired.is_empty() {
+            return Ok(total);
+        }
+        total += put_back(database, &expired).await?;
+        doorbell.ring();
+    }
+}
+
+async fn put_back(database: &Database, jobs: &[JobId]) -> Result<usize, DbErr> {
+    let tx = database.begin().await?;
+    let now = database.clock().now(&tx).await?;
+    let rows = job::lock(&tx, jobs).await?;
+    // Renewed between the look and the lock: alive after all.
+    let expired = lease::expired_runs(&tx, now, u32::MAX).await?;
+    let lost: Vec<_> = rows.into_iter().filter(|row| expired.contains(&row.id)).collect();
+    let ids: Vec<JobId> = lost.iter().map(|row| row.id).collect();
+    let error = ErrorText {
+        code: "lease_expired".to_owned(),
+        operator: "the worker did not renew its lease: it died, froze or lost the database".to_owned(),
+        public: "the worker was lost".to_owned(),
+    };
+    let running: Vec<_> = lost.iter().filter(|row| row.state == JobState::Running).collect();
+    let transitions: Vec<Transition> = running
+        .iter()
+        .map(|row| Transition {
+            id: row.id,
+            seq: row.seq,
+            next_seq: row.seq + 1,
+            state: JobState::Pending,
+            attempt: row.attempt,
+            deferrals: row.deferrals,
+            started_at: None,
+            error: Some(error.clone()),
+            result: None,
+        })
+        .collect();
+    job::transition(&tx, &transitions, now).await?;
+    attempt::end_running(&tx, &ids, Outcome::Lost, &error, now).await?;
+    let mut messages = Vec::new();
+    for row in &running {
+        let Some(model) = job::find(&tx, row.id).await? else { continue };
+        warn!(job.id = %row.id, job.kind = model.kind, job.attempt = row.attempt, "a lease expired, the job is put back");
+        messages.push(NewMessage {
+            job_id: row.id,
+            kind: model.kind,
+            seq: row.seq + 1,
+            cause: Cause::LeaseExpired,
+            reason: Some(error.operator.clone()),
+            waits_for: None,
+            due_at: now,
+        });
+    }
+    outbox::put(&tx, &messages, now).await?;
+    let freed = lease::free(&tx, &ids).await?;
+    outbox::wake_waiters(&tx, &freed, now).await?;
+    tx.commit().await?;
+    Ok(ids.len())
+}
