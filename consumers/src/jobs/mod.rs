@@ -1,0 +1,1 @@
+//! The kinds that ackord itself runs, one folder each.
