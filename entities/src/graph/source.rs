@@ -87,6 +87,25 @@ pub async fn known(
         .collect()
 }
 
+/// The sources with these ids, in no particular order; an id without a source is left out.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn by_ids(
+    connection: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = SourceId>,
+) -> Result<Vec<Model>, DbErr> {
+    let bulk = Bulk {
+        head: "SELECT id, graph_id, container_id, uri, title, content_hash, content_type, byte_size, fact_count, \
+               canonical_url, doi, created_at, updated_at FROM write_sources WHERE id IN (",
+        row: "#",
+        tail: ")",
+        constants: Vec::new(),
+    };
+    let rows = bulk.query(connection, ids.into_iter().map(|id| vec![id.0.into()]).collect()).await?;
+    rows.iter().map(|row| Model::from_query_result(row, "")).collect()
+}
+
 /// The graph's sources that are files (not records in one) and whose URI begins with `prefix`: at most `limit`, in the
 /// order of their URIs, from behind `after`.
 ///
