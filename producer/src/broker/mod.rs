@@ -3,6 +3,8 @@
 //! There are two: `embedded` runs in this process and keeps nothing over a restart, RabbitMQ is a server. Both mean the
 //! same by every word here, and one conformance suite runs against both.
 
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod embedded;
 mod error;
 mod settle;

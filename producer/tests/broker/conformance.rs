@@ -1,0 +1,5 @@
+//! The suite that every broker runs.
+
+use ackord_producer::broker::{EmbeddedBroker, EmbeddedOptions};
+
+ackord_producer::broker_conformance!(EmbeddedBroker::new(EmbeddedOptions::default()));
