@@ -133,7 +133,7 @@ impl Model {
                 if let Some(consumer) = self.pick(consumer).filter(|index| self.consumers[*index].id != 0) {
                     let gone = self.consumers.remove(consumer);
                     self.broker.close_consumer(gone.id);
-                    self.forget(gone);
+                    self.forget(&gone);
                 }
             }
         }
@@ -203,11 +203,13 @@ impl Model {
     }
 
     fn lose(&mut self, out: &BTreeMap<u64, (u32, u32)>) {
-        out.values().for_each(|(id, count)| self.came_back(*id, *count));
+        for (id, count) in out.values() {
+            self.came_back(*id, *count);
+        }
     }
 
     /// The consumer is gone with all that was out, and its settler is kept to try its tags.
-    fn forget(&mut self, gone: Modelled) {
+    fn forget(&mut self, gone: &Modelled) {
         self.lose(&gone.out);
         for number in gone.out.keys() {
             self.stale.push((Tag { consumer: gone.id, number: *number }, gone.settler.clone()));
@@ -223,7 +225,7 @@ impl Model {
             reason = "stands in for the one that was dropped, nothing is sent"
         )]
         let (_, deliveries) = tokio::sync::mpsc::unbounded_channel();
-        self.forget(Modelled { id, prefetch, stopped, out, deliveries, settler });
+        self.forget(&Modelled { id, prefetch, stopped, out, deliveries, settler });
     }
 
     /// Takes what was handed over in this step. It must be the first of what was ready, as much as there was room for.

@@ -98,7 +98,9 @@ fn settle(done: &Done, consumer: &Consumer, out: &mut BTreeMap<Tag, String>, rou
 fn ack_all(done: &Done, consumer: &Consumer, out: &mut BTreeMap<Tag, String>) {
     if let Some((&tag, _)) = out.last_key_value() {
         assert!(consumer.settler.ack(tag, true));
-        std::mem::take(out).into_values().for_each(|id| done.add(id));
+        for id in std::mem::take(out).into_values() {
+            done.add(id);
+        }
     }
 }
 
@@ -115,7 +117,7 @@ async fn nothing_is_lost_or_acked_twice_among_many_threads() {
         (0..CONSUMERS).map(|number| tokio::spawn(consume(Arc::clone(&broker), Arc::clone(&done), number)));
     let consumers: Vec<_> = consumers.collect();
     for task in publishers.into_iter().chain(consumers) {
-        tokio::time::timeout(Duration::from_secs(60), task).await.expect("an end in time").unwrap();
+        tokio::time::timeout(Duration::from_mins(1), task).await.expect("an end in time").unwrap();
     }
     assert_eq!(done.acked.lock().unwrap().len(), PUBLISHERS * EACH);
     assert_eq!(done.twice.load(Ordering::Relaxed), 0);

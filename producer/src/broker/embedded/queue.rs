@@ -143,7 +143,9 @@ mod tests {
         let mut taken: Vec<_> = (0..4).map(|_| queue.take().unwrap()).collect();
         taken.swap(0, 3);
         drop(taken.pop());
-        taken.into_iter().for_each(|parcel| queue.put_back(parcel));
+        for parcel in taken {
+            queue.put_back(parcel);
+        }
         assert_eq!(positions(&mut queue), [1, 2, 3, 4, 5]);
     }
 

@@ -66,6 +66,7 @@ impl State {
     }
 
     /// Puts a window into its queues: all of it, or nothing.
+    #[expect(clippy::vec_box, reason = "boxed before the lock is taken; from here on only the boxes move")]
     pub(super) fn publish(
         &mut self,
         exchange: &str,
