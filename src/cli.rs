@@ -1,0 +1,143 @@
+//! The command line: one variant per verb, each with a file of its own under `commands`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::config::{self, Flags};
+use crate::exit::Exit;
+use crate::logging::{self, LogFormat};
+use crate::problem::Problem;
+use crate::session::Session;
+use crate::terminal::Terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  ackord demo                             see it work, on this folder's own documents
+  ackord up                               run the worker on .ackord/ackord.db until Ctrl-C
+  ackord jobs list --state failed,dead    what went wrong
+  ackord jobs show ID                     the whole story of one job
+
+Configuration: ackord.toml, then ACKORD_DATABASE, ACKORD_LOG, ACKORD_LOG_FORMAT, ACKORD_CONCURRENCY, then flags; the later
+one counts. `ackord config` shows what came of it. Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 refused,
+5 database, 6 the job waited for ended badly, 7 timed out.";
+
+/// Durable jobs: a message is acknowledged only when the database agrees.
+#[derive(Debug, Parser)]
+#[command(name = "ackord", version, after_help = EXAMPLES, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
+    /// Configuration file [default: ackord.toml in this folder, if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "ACKORD_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME [default: sqlite:.ackord/ackord.db]
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// What to log on stderr: a level or a list such as info,sqlx=warn [default: warn, for up info]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// How to log
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+    /// Answer with one JSON value on stdout, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// The verbs: one line each here and in [`Command::run`].
+#[derive(Debug, Subcommand)]
+enum Command {
+    Schema(commands::schema::SchemaArgs),
+    Config(commands::config::ConfigArgs),
+}
+
+impl Command {
+    async fn run(self, session: &Session) -> anyhow::Result<Exit> {
+        match self {
+            Self::Schema(args) => args.run(session).await,
+            Self::Config(args) => args.run(session),
+        }
+    }
+
+    /// What the verb's own flags say about the configuration.
+    fn concurrency(&self) -> Option<config::Concurrency> {
+        match self {
+            _ => None,
+        }
+    }
+
+    /// The log's filter where none is configured. A service tells what it does, a verb only what is wrong.
+    fn default_log(&self) -> &'static str {
+        match self {
+            _ => "warn",
+        }
+    }
+}
+
+/// Reads the command line, does what it says, and says what went wrong.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(cli.global.json);
+    match start(cli, terminal) {
+        Ok(exit) => exit.into(),
+        Err(problem) => {
+            terminal.complain(&problem);
+            problem.exit.into()
+        }
+    }
+}
+
+fn start(cli: Cli, terminal: Terminal) -> Result<Exit, Problem> {
+    let flags = Flags {
+        file: cli.global.config,
+        database: cli.global.database,
+        log: cli.global.log,
+        log_format: cli.global.log_format,
+        concurrency: cli.command.concurrency(),
+    };
+    let loaded = config::load(&flags, |name| std::env::var(name).ok())?;
+    let filter = loaded.config.log.clone().unwrap_or_else(|| cli.command.default_log().to_owned());
+    logging::start(&filter, loaded.config.log_format)?;
+    let session = Session { loaded, terminal };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(Exit::Failure, format!("the runtime cannot start: {error}")))?;
+    let location = session.config().database.parse().ok();
+    runtime.block_on(cli.command.run(&session)).map_err(|error| Problem::of(&error, location.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_a_help_text_with_an_example() {
+        fn check(command: &clap::Command) {
+            for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+                assert!(verb.get_about().is_some(), "`{}` says nothing about itself", verb.get_name());
+                let is_leaf = verb.get_subcommands().next().is_none();
+                assert!(!is_leaf || verb.get_after_help().is_some(), "`{}` has no example", verb.get_name());
+                check(verb);
+            }
+        }
+        check(&Cli::command());
+    }
+}

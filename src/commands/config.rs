@@ -1,0 +1,30 @@
+//! `ackord config`.
+
+use ackord_entities::jobs::catalogue;
+
+use crate::config::{Setting, settings};
+use crate::exit::Exit;
+use crate::session::Session;
+use crate::terminal::{Column, table};
+
+/// Show the effective configuration, secrets masked, and where each value came from
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ackord config\n  ACKORD_LOG=debug ackord config --json")]
+pub(crate) struct ConfigArgs {}
+
+impl ConfigArgs {
+    pub(crate) fn run(self, session: &Session) -> anyhow::Result<Exit> {
+        let settings = settings(&session.loaded, &catalogue());
+        session.terminal.answer(&settings, || text(&settings))?;
+        Ok(Exit::Success)
+    }
+}
+
+fn text(settings: &[Setting]) -> String {
+    let columns = [Column::text("KEY"), Column::text("VALUE"), Column::text("FROM")];
+    let row = |setting: &Setting| {
+        let value = setting.value.as_str().map_or_else(|| setting.value.to_string(), str::to_owned);
+        vec![setting.key.clone(), value, setting.from.clone()]
+    };
+    table(&columns, settings.iter().map(row).collect())
+}

@@ -1,0 +1,210 @@
+//! Reading the configuration from its three places.
+
+use std::path::{Path, PathBuf};
+
+use figment::error::Kind;
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+use super::{Concurrency, Config};
+use crate::logging::LogFormat;
+use crate::problem::Problem;
+
+/// The file that is read when none is named.
+const FILE: &str = "ackord.toml";
+
+/// Keys that the environment can set, each with its name there.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("database", "ACKORD_DATABASE"),
+    ("log", "ACKORD_LOG"),
+    ("log_format", "ACKORD_LOG_FORMAT"),
+    (CONCURRENCY, "ACKORD_CONCURRENCY"),
+];
+const CONCURRENCY: &str = "worker.concurrency";
+
+/// What the command line says about the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    /// The file to read; without one, `ackord.toml` where it is there.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) database: Option<String>,
+    pub(crate) log: Option<String>,
+    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) concurrency: Option<Concurrency>,
+}
+
+/// The configuration with what it was made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) figment: Figment,
+}
+
+/// Reads the configuration. `environment` answers the value of a variable.
+///
+/// # Errors
+/// A file that is not there although it was named, is no TOML, or has an unknown key or a value that does not fit: each with
+/// its place.
+pub(crate) fn load(flags: &Flags, environment: impl Fn(&str) -> Option<String>) -> Result<Loaded, Problem> {
+    let mut figment = Figment::from(defaults());
+    if let Some(file) = file(flags.file.as_deref())? {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    for layer in from_environment(environment)?.into_iter().chain(from_flags(flags)) {
+        figment = figment.merge(layer);
+    }
+    let config = figment.extract().map_err(wrong)?;
+    Ok(Loaded { config, figment })
+}
+
+/// One source of values. Its name is what `ackord config` shows.
+struct Layer {
+    name: String,
+    values: Dict,
+}
+
+impl Layer {
+    fn of(name: impl Into<String>, key: &str, value: Value) -> Self {
+        // `a.b = value` as `a = { b = value }`, innermost first.
+        let mut parts = key.rsplit('.');
+        let last = parts.next().unwrap_or(key).to_owned();
+        let innermost = Dict::from([(last, value)]);
+        let values = parts.fold(innermost, |inner, part| Dict::from([(part.to_owned(), inner.into())]));
+        Self { name: name.into(), values }
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        Ok(Map::from([(Profile::Default, self.values.clone())]))
+    }
+}
+
+fn defaults() -> Layer {
+    let values = Value::serialize(Config::default()).ok().and_then(Value::into_dict).unwrap_or_default();
+    Layer { name: "default".to_owned(), values }
+}
+
+fn file(named: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
+    match named {
+        Some(path) if path.is_file() => Ok(Some(path.to_owned())),
+        Some(path) => Err(Problem::usage(format!("there is no configuration file {}", path.display()))),
+        None => Ok(Some(PathBuf::from(FILE)).filter(|path| path.is_file())),
+    }
+}
+
+fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<Layer>, Problem> {
+    let mut layers = Vec::new();
+    for (key, name) in ENVIRONMENT {
+        let Some(text) = variable(name) else { continue };
+        let value = if key == CONCURRENCY {
+            table(&text.parse().map_err(|reason| Problem::usage(format!("environment {name}: {reason}")))?)
+        } else {
+            Value::from(text)
+        };
+        layers.push(Layer::of(format!("environment {name}"), key, value));
+    }
+    Ok(layers)
+}
+
+fn from_flags(flags: &Flags) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    let mut put = |flag: &str, key, value: Option<Value>| {
+        layers.extend(value.map(|value| Layer::of(format!("flag --{flag}"), key, value)));
+    };
+    put("database", "database", flags.database.clone().map(Value::from));
+    put("log", "log", flags.log.clone().map(Value::from));
+    put("log-format", "log_format", flags.log_format.map(|format| Value::from(format.name())));
+    put("concurrency", CONCURRENCY, flags.concurrency.as_ref().map(table));
+    layers
+}
+
+fn table(concurrency: &Concurrency) -> Value {
+    let entries = concurrency.0.iter().map(|(kind, number)| (kind.clone(), Value::from(*number)));
+    entries.collect::<Dict>().into()
+}
+
+fn wrong(errors: figment::Error) -> Problem {
+    let lines: Vec<String> = errors.into_iter().map(|error| one_line(&error)).collect();
+    Problem::usage(lines.join("; ")).remedy("`ackord config` lists every key with its value")
+}
+
+fn one_line(error: &figment::Error) -> String {
+    let place = error.metadata.as_ref().map_or_else(|| "configuration".to_owned(), super::origin::place);
+    let key = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(field, known) => {
+            let table = key.strip_suffix(field.as_str()).unwrap_or(&key).trim_end_matches('.');
+            let full = if table.is_empty() { field.clone() } else { format!("{table}.{field}") };
+            format!("{place}: unknown key `{full}`, known here are {}", known.join(", "))
+        }
+        kind if key.is_empty() => format!("{place}: {kind}"),
+        kind => format!("{place}: `{key}`: {kind}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn load_file(text: &str, flags: Flags, environment: &[(&str, &str)]) -> Result<Loaded, Problem> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ackord.toml");
+        std::fs::write(&path, text).unwrap();
+        let flags = Flags { file: Some(path), ..flags };
+        load(&flags, |name| {
+            environment.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_file_yields_to_the_environment_and_that_to_flags() {
+        let text = "database = \"sqlite:file.db\"\nlog = \"info\"\nlog_format = \"json\"\n";
+        let environment = [("ACKORD_DATABASE", "sqlite:environment.db"), ("ACKORD_LOG", "debug")];
+        let flags = Flags { database: Some("sqlite:flag.db".to_owned()), ..Flags::default() };
+        let config = load_file(text, flags, &environment).unwrap().config;
+        assert_eq!(config.database, "sqlite:flag.db");
+        assert_eq!(config.log.as_deref(), Some("debug"));
+        assert_eq!(config.log_format, LogFormat::Json);
+    }
+
+    #[test]
+    fn an_override_of_one_kind_leaves_the_others_in_place() {
+        let text = "[worker.concurrency]\nsynthesis = 2\nsync = 3\n";
+        let config = load_file(text, Flags::default(), &[("ACKORD_CONCURRENCY", "synthesis=7")]).unwrap().config;
+        assert_eq!(config.worker.concurrency.0.get("synthesis"), Some(&7));
+        assert_eq!(config.worker.concurrency.0.get("sync"), Some(&3));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_table_and_its_file() {
+        let problem = load_file("[worker]\nconcurency = 3\n", Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("`worker.concurency`"), "{problem}");
+        assert!(problem.message.contains("ackord.toml"), "{problem}");
+        let problem = load_file("databse = 3\n", Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("`databse`"), "{problem}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_by_its_key() {
+        let problem = load_file("log_format = \"xml\"\n", Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("log_format") && problem.message.contains("xml"), "{problem}");
+        let problem = load_file("[worker.concurrency]\nsynthesis = 0\n", Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("at least 1"), "{problem}");
+        let problem = load_file("", Flags::default(), &[("ACKORD_CONCURRENCY", "lots")]).unwrap_err();
+        assert!(problem.message.contains("ACKORD_CONCURRENCY"), "{problem}");
+    }
+
+    #[test]
+    fn a_named_file_that_is_not_there_is_an_error() {
+        let flags = Flags { file: Some("/nowhere/ackord.toml".into()), ..Flags::default() };
+        assert!(load(&flags, |_| None).unwrap_err().message.contains("/nowhere/ackord.toml"));
+    }
+}

@@ -1,0 +1,97 @@
+//! Where each value came from.
+
+use ackord_entities::database::Location;
+use ackord_entities::jobs::Catalogue;
+use figment::{Metadata, Source};
+use serde::Serialize;
+
+use super::Loaded;
+
+/// One value of the effective configuration, with secrets masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Setting {
+    /// Its key in `ackord.toml`, tables joined by dots.
+    pub(crate) key: String,
+    /// Its value. A number stays one.
+    pub(crate) value: serde_json::Value,
+    /// `default`, a file, `environment ACKORD_..`, `flag --..`.
+    pub(crate) from: String,
+}
+
+/// Every setting, in the order of the documentation.
+pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
+    let config = &loaded.config;
+    let setting = |key: &str, value: serde_json::Value| Setting {
+        key: key.to_owned(),
+        value,
+        from: origin(loaded, key),
+    };
+    let log = config.log.clone().unwrap_or_else(|| "warn (info for up)".to_owned());
+    let mut all = vec![
+        setting("database", masked(&config.database).into()),
+        setting("log", log.into()),
+        setting("log_format", serde_json::json!(config.log_format)),
+    ];
+    for spec in catalogue.iter() {
+        let wanted = config.worker.concurrency.0.get(spec.kind).copied();
+        let key = format!("worker.concurrency.{}", spec.kind);
+        all.push(setting(&key, wanted.unwrap_or(spec.concurrency).into()));
+    }
+    all
+}
+
+/// The database without its password.
+fn masked(url: &str) -> String {
+    let Ok(location) = url.parse::<Location>() else { return url.to_owned() };
+    match location {
+        Location::Sqlite(_) => url.to_owned(),
+        Location::Postgres { .. } => mask_credentials(url),
+    }
+}
+
+fn mask_credentials(url: &str) -> String {
+    let (address, options) = url.split_once('?').map_or((url, None), |(address, options)| (address, Some(options)));
+    let masked = match (address.split_once("://"), address.rsplit_once('@')) {
+        (Some((scheme, _)), Some((credentials, host))) => {
+            let user = credentials.split_once("://").map_or("", |(_, user)| user);
+            match user.split_once(':') {
+                Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
+                None => format!("{scheme}://{user}@{host}"),
+            }
+        }
+        _ => address.to_owned(),
+    };
+    // A password may also stand among the options.
+    let options: Vec<String> = options
+        .iter()
+        .flat_map(|options| options.split('&'))
+        .map(|option| match option.split_once('=') {
+            Some((name, _)) if name.contains("password") => format!("{name}=***"),
+            _ => option.to_owned(),
+        })
+        .collect();
+    if options.is_empty() { masked } else { format!("{masked}?{}", options.join("&")) }
+}
+
+fn origin(loaded: &Loaded, key: &str) -> String {
+    loaded.figment.find_metadata(key).map_or_else(|| "default".to_owned(), place)
+}
+
+/// The name of a source of values: a file, `environment ACKORD_..`, `flag --..`, `default`.
+pub(super) fn place(metadata: &Metadata) -> String {
+    let file = metadata.source.as_ref().and_then(Source::file_path);
+    file.map_or_else(|| metadata.name.to_string(), |path| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_masked_wherever_it_stands() {
+        assert_eq!(masked("postgres://me:s3cr@t@db/jobs"), "postgres://me:***@db/jobs");
+        assert_eq!(masked("postgres://db/jobs?user=me&password=x"), "postgres://db/jobs?user=me&password=***");
+        assert_eq!(masked("postgres://me@db/jobs"), "postgres://me@db/jobs");
+        assert_eq!(masked("sqlite:.ackord/ackord.db"), "sqlite:.ackord/ackord.db");
+    }
+}
