@@ -53,12 +53,20 @@ pub enum Until {
 impl JobError {
     /// May pass. The error's chain is for operators; everybody reads `public`.
     pub fn transient(code: &str, error: &(dyn std::error::Error + 'static), public: &str) -> Self {
-        Self::Transient(Failure { code: code.to_owned(), operator: error_chain(error), public: public.to_owned() })
+        Self::Transient(Failure {
+            code: code.to_owned(),
+            operator: error_chain(error),
+            public: public.to_owned(),
+        })
     }
 
     /// No attempt can succeed. The error's chain is for operators; everybody reads `public`.
     pub fn permanent(code: &str, error: &(dyn std::error::Error + 'static), public: &str) -> Self {
-        Self::Permanent(Failure { code: code.to_owned(), operator: error_chain(error), public: public.to_owned() })
+        Self::Permanent(Failure {
+            code: code.to_owned(),
+            operator: error_chain(error),
+            public: public.to_owned(),
+        })
     }
 
     /// Too early; come back after `wait`.
@@ -100,6 +108,10 @@ impl From<EnqueueError> for JobError {
 
 impl From<&Failure> for ErrorText {
     fn from(failure: &Failure) -> Self {
-        Self { code: failure.code.clone(), operator: failure.operator.clone(), public: failure.public.clone() }
+        Self {
+            code: failure.code.clone(),
+            operator: failure.operator.clone(),
+            public: failure.public.clone(),
+        }
     }
 }

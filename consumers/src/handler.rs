@@ -238,4 +238,3 @@ pub enum EndKind {
     /// Called off.
     Cancelled,
 }
-

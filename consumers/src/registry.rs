@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::{Catalogue, Job, KindSpec, PayloadError, decode};
-use ackord_entities::queue::job::NewJob;
 use async_trait::async_trait;
 
 use crate::error::JobError;
@@ -35,15 +34,26 @@ pub(crate) struct Decoded {
 pub(crate) trait ErasedHandler: Send + Sync + 'static {
     fn spec(&self) -> &KindSpec;
     fn decode(&self, version: u16, body: &[u8]) -> Result<Decoded, PayloadError>;
-    fn turn(&self, decoded: &Decoded, id: JobId, attempt: u32, seq: i32, traceparent: Option<String>) -> AnyTurn;
-    /// The row that a message makes which did not pass `enqueue`.
-    fn row(&self, turn: &AnyTurn, version: u16, body: &[u8]) -> NewJob;
+    fn turn(
+        &self,
+        decoded: Decoded,
+        id: JobId,
+        attempt: u32,
+        seq: i32,
+        traceparent: Option<String>,
+    ) -> AnyTurn;
+    /// What the job is about.
+    fn subject(&self, turn: &AnyTurn) -> Option<String>;
     /// The job to publish when `turn` has to run again.
     async fn run_again(&self, turn: &AnyTurn, tx: &Tx<'_>) -> Result<(), JobError>;
     async fn perform(&self, turn: &AnyTurn, context: &Context) -> Result<AnyOutput, JobError>;
     fn no_output(&self) -> AnyOutput;
     async fn commit(&self, turn: &AnyTurn, output: &AnyOutput, tx: &Tx<'_>) -> Result<Outcome, JobError>;
-    async fn commit_group(&self, work: &[(&AnyTurn, &AnyOutput)], tx: &Tx<'_>) -> Result<Vec<Outcome>, JobError>;
+    async fn commit_group(
+        &self,
+        work: &[(&AnyTurn, &AnyOutput)],
+        tx: &Tx<'_>,
+    ) -> Result<Vec<Outcome>, JobError>;
     async fn accept(&self, turn: &AnyTurn, tx: &Tx<'_>) -> Result<(), JobError>;
     async fn abandon(&self, turn: &AnyTurn, end: &End, tx: &Tx<'_>) -> Result<(), JobError>;
 }
@@ -56,7 +66,10 @@ struct Typed<H: Handler> {
 /// The types are put in and taken out by the same `Typed<H>`, so a turn or an output of another kind is a mistake of the
 /// runtime, not of a message.
 fn mixed_up() -> JobError {
-    JobError::Permanent(crate::handler::Failure::new("mixed_up", "the runtime gave a handler another kind's job"))
+    JobError::Permanent(crate::handler::Failure::new(
+        "mixed_up",
+        "the runtime gave a handler another kind's job",
+    ))
 }
 
 impl<H: Handler> Typed<H> {
@@ -80,30 +93,24 @@ impl<H: Handler> ErasedHandler for Typed<H> {
         Ok(Decoded { lease_key: job.lease_key(), payload: Box::new(job) })
     }
 
-    fn turn(&self, decoded: &Decoded, id: JobId, attempt: u32, seq: i32, traceparent: Option<String>) -> AnyTurn {
-        let typed: Arc<dyn Any + Send + Sync> = match decoded.payload.downcast_ref::<H::Job>() {
-            Some(job) => Arc::new(Turn { id, job: job.clone(), attempt, seq, traceparent }),
+    fn turn(
+        &self,
+        decoded: Decoded,
+        id: JobId,
+        attempt: u32,
+        seq: i32,
+        traceparent: Option<String>,
+    ) -> AnyTurn {
+        let typed: Arc<dyn Any + Send + Sync> = match decoded.payload.downcast::<H::Job>() {
+            Ok(job) => Arc::new(Turn { id, job: *job, attempt, seq, traceparent }),
             // Reported as mixed up by whichever half is called with it.
-            None => Arc::new(()),
+            Err(_) => Arc::new(()),
         };
         AnyTurn { id, attempt, seq, typed }
     }
 
-    fn row(&self, turn: &AnyTurn, version: u16, body: &[u8]) -> NewJob {
-        let job = turn.typed.downcast_ref::<Turn<H::Job>>();
-        NewJob {
-            id: turn.id,
-            kind: H::Job::KIND,
-            version,
-            origin: ackord_entities::queue::job::Origin::Direct,
-            max_attempts: H::Job::MAX_ATTEMPTS,
-            payload: String::from_utf8_lossy(body).into_owned(),
-            subject: job.and_then(|turn| turn.job.key()),
-            // A direct publish is recognised by its message id; a dedup key is taken by `enqueue` only.
-            dedup_key: None,
-            parent_id: None,
-            traceparent: job.and_then(|turn| turn.traceparent.clone()),
-        }
+    fn subject(&self, turn: &AnyTurn) -> Option<String> {
+        Self::turn_of(turn).ok()?.job.key()
     }
 
     async fn run_again(&self, turn: &AnyTurn, tx: &Tx<'_>) -> Result<(), JobError> {
@@ -124,7 +131,11 @@ impl<H: Handler> ErasedHandler for Typed<H> {
         self.handler.commit(Self::turn_of(turn)?, Self::output_of(output)?, tx).await
     }
 
-    async fn commit_group(&self, work: &[(&AnyTurn, &AnyOutput)], tx: &Tx<'_>) -> Result<Vec<Outcome>, JobError> {
+    async fn commit_group(
+        &self,
+        work: &[(&AnyTurn, &AnyOutput)],
+        tx: &Tx<'_>,
+    ) -> Result<Vec<Outcome>, JobError> {
         let work: Vec<(&Turn<H::Job>, &H::Output)> = work
             .iter()
             .map(|(turn, output)| Ok((Self::turn_of(turn)?, Self::output_of(output)?)))

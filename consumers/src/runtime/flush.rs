@@ -1,0 +1,307 @@
+//! The transaction: claims every job of a group by the fence, runs the commit halves, writes what became of each.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ackord_entities::fault;
+use ackord_entities::ids::JobId;
+use ackord_entities::queue::job::{self, Fence, NewJob, Origin};
+use ackord_entities::queue::lease::Held;
+use ackord_entities::queue::state::JobState;
+use ackord_entities::queue::{dedup, lease};
+use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, TransactionTrait};
+use tracing::info;
+
+use super::desk::{Case, Desk};
+use super::fence::{Verdict, judge};
+use super::item::{Error, Expect, Item, Work};
+use super::perform::panicked;
+use super::settle::Answer;
+use super::shared::Shared;
+use crate::error::JobError;
+use crate::handler::{Failure, Outcome, Tx};
+use crate::registry::{AnyOutput, AnyTurn, ErasedHandler};
+
+/// A commit half is short. One that takes longer holds up its whole group, and on SQLite everybody.
+const COMMIT_LIMIT: Duration = Duration::from_secs(30);
+
+/// How a transaction keeps its jobs apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Not at all: the happy path.
+    Group,
+    /// A savepoint for each job's commit half.
+    Savepoints,
+}
+
+/// Why a transaction was rolled back.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The database: nobody's fault, unless it happens again and again in the same commit half.
+    Database {
+        /// What it said.
+        error: DbErr,
+        /// Whether commit halves were at work, or their writes were being committed.
+        in_handler: bool,
+    },
+    /// A commit half of a group.
+    Handler(JobError),
+}
+
+impl From<DbErr> for Trouble {
+    fn from(error: DbErr) -> Self {
+        Self::Database { error, in_handler: false }
+    }
+}
+
+/// Runs transactions for one kind.
+#[derive(Clone)]
+pub(crate) struct Flusher {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) handler: Arc<dyn ErasedHandler>,
+}
+
+/// A job whose commit half runs now.
+struct Ready<'i> {
+    case: Case<'i>,
+    turn: &'i AnyTurn,
+    output: AnyOutput,
+}
+
+impl Flusher {
+    /// One transaction over `items`, which are different jobs. The answers stand in the order of the items; a claim has none.
+    ///
+    /// # Errors
+    /// [`Trouble`]: everything was rolled back.
+    pub(crate) async fn once(&self, items: &[Item], mode: Mode) -> Result<Vec<Option<Answer>>, Trouble> {
+        let tx = self.shared.database.begin().await?;
+        let now = self.shared.database.clock().now(&tx).await?;
+        let rows = self.lock_rows(&tx, items, now).await?;
+        let held = verify_leases(&tx, items).await?;
+        fault::point("claimed_in_transaction");
+        let mut desk = Desk::new(self, &tx, now, items.len());
+        let mut ready = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let row = item.id.and_then(|id| rows.get(&id));
+            match (&item.expect, row) {
+                (Expect::Claim { seq, held: wanted }, row) => {
+                    match row.filter(|row| is_ours(row, *seq, wanted, &held)) {
+                        Some(row) => self.turn(&mut desk, &mut ready, Case { index, item, row }).await?,
+                        None => {
+                            info!(job.kind = self.handler.spec().kind, job.id = ?item.id, "a late worker's result is dropped")
+                        }
+                    }
+                }
+                (Expect::Delivery(..), row) => {
+                    match (judge(item.message.seq, row, self.handler.spec().accepts_direct), row) {
+                        (Verdict::Turn, Some(row)) => {
+                            self.turn(&mut desk, &mut ready, Case { index, item, row }).await?
+                        }
+                        (verdict, _) => desk.not_its_turn(index, item, verdict),
+                    }
+                }
+            }
+        }
+        self.commit_halves(&mut desk, ready, mode).await?;
+        let answers = desk.write().await?;
+        fault::point("before_commit");
+        tx.commit().await.map_err(|error| Trouble::Database { error, in_handler: true })?;
+        fault::point("after_commit_before_ack");
+        self.shared.doorbell.ring();
+        Ok(answers)
+    }
+
+    /// Locks the rows of the items in the order of their ids, and makes those that a direct publish has not made yet.
+    pub(super) async fn lock_rows(
+        &self,
+        tx: &DatabaseTransaction,
+        items: &[Item],
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<JobId, Fence>, DbErr> {
+        let ids: Vec<JobId> = items.iter().filter_map(|item| item.id).collect();
+        let mut rows: HashMap<JobId, Fence> =
+            job::lock(tx, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
+        let missing: Vec<NewJob> = items.iter().filter_map(|item| self.direct_row(item, &rows)).collect();
+        if !missing.is_empty() {
+            job::insert(tx, &missing, now).await?;
+            // Also those that somebody else made in between: the insert waited for him.
+            let made: Vec<JobId> = missing.iter().map(|new| new.id).collect();
+            rows.extend(job::lock(tx, &made).await?.into_iter().map(|row| (row.id, row)));
+        }
+        Ok(rows)
+    }
+
+    fn direct_row(&self, item: &Item, rows: &HashMap<JobId, Fence>) -> Option<NewJob> {
+        let id = item.id.filter(|id| !rows.contains_key(id))?;
+        let spec = self.handler.spec();
+        let usable = !matches!(item.work, Work::GiveUp(..)) && item.is_delivery();
+        if !usable || judge(item.message.seq, None, spec.accepts_direct) != Verdict::MakeRow {
+            return None;
+        }
+        Some(NewJob {
+            id,
+            kind: spec.kind,
+            version: item.message.schema_version.unwrap_or(1),
+            origin: Origin::Direct,
+            max_attempts: spec.max_attempts,
+            payload: String::from_utf8_lossy(&item.message.body).into_owned(),
+            subject: item.turn.as_ref().and_then(|turn| self.handler.subject(turn)),
+            // A direct publish is recognised by its message id; a dedup key is taken by `enqueue` only.
+            dedup_key: None,
+            parent_id: None,
+            traceparent: item.message.traceparent.clone(),
+        })
+    }
+
+    /// It is the job's turn: what is there to do about it?
+    async fn turn<'i>(
+        &self,
+        desk: &mut Desk<'_>,
+        ready: &mut Vec<Ready<'i>>,
+        case: Case<'i>,
+    ) -> Result<(), Trouble> {
+        if case.row.cancel_requested {
+            return desk.cancelled(case).await;
+        }
+        let is_delivery = case.item.is_delivery();
+        if is_delivery && case.row.attempt >= case.row.max_attempts {
+            return desk.used_up(case).await;
+        }
+        match (&case.item.work, &case.item.turn) {
+            (Work::Done(output), Some(turn)) => ready.push(Ready { case, turn, output: Arc::clone(output) }),
+            (Work::Unperformed, Some(turn)) if !self.handler.spec().performs && is_delivery => {
+                ready.push(Ready { case, turn, output: self.handler.no_output() });
+            }
+            (Work::Errored(error), _) => desk.errored(case, error).await?,
+            (Work::GiveUp(reason, failure), _) => desk.given_up(case, *reason, failure).await?,
+            (Work::NewerVersion(failure), _) => desk.newer_version(case, failure).await?,
+            (Work::Done(_) | Work::Unperformed | Work::HandBack, _) => desk.handed_back(case).await?,
+        }
+        Ok(())
+    }
+
+    async fn commit_halves(
+        &self,
+        desk: &mut Desk<'_>,
+        ready: Vec<Ready<'_>>,
+        mode: Mode,
+    ) -> Result<(), Trouble> {
+        if ready.is_empty() {
+            return Ok(());
+        }
+        match mode {
+            Mode::Group => self.commit_group(desk, ready).await,
+            Mode::Savepoints => self.commit_apart(desk, ready).await,
+        }
+    }
+
+    async fn commit_group(&self, desk: &mut Desk<'_>, ready: Vec<Ready<'_>>) -> Result<(), Trouble> {
+        let holders: Vec<JobId> =
+            ready.iter().filter(|one| one.case.row.dedup_key.is_some()).map(|one| one.case.row.id).collect();
+        desk.released(dedup::release(desk.tx, &holders).await?);
+        let work: Vec<(&AnyTurn, &AnyOutput)> = ready.iter().map(|one| (one.turn, &one.output)).collect();
+        let outcomes =
+            guarded(self.handler.commit_group(&work, &Tx::new(desk.tx, desk.now))).await.map_err(trouble)?;
+        if outcomes.len() != ready.len() {
+            return Err(Trouble::Handler(JobError::Permanent(Failure::new(
+                "wrong_number_of_outcomes",
+                format!("commit_group answered {} outcomes for {} jobs", outcomes.len(), ready.len()),
+            ))));
+        }
+        for (one, outcome) in ready.into_iter().zip(outcomes) {
+            desk.outcome(one.case, outcome).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit_apart(&self, desk: &mut Desk<'_>, ready: Vec<Ready<'_>>) -> Result<(), Trouble> {
+        for one in ready {
+            match self.commit_one(desk.tx, desk.now, &one).await {
+                Ok((outcome, released)) => {
+                    desk.released(released);
+                    desk.outcome(one.case, outcome).await?;
+                }
+                Err(JobError::Unavailable { operator }) => {
+                    return Err(Trouble::Database { error: DbErr::Custom(operator), in_handler: true });
+                }
+                Err(error) => desk.errored(one.case, &Error::errored(error)).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One job's commit half in a savepoint. Its constraints are checked before the savepoint is released, so that a
+    /// deferred one cannot fail the others at the end.
+    async fn commit_one(
+        &self,
+        tx: &DatabaseTransaction,
+        now: DateTime<Utc>,
+        one: &Ready<'_>,
+    ) -> Result<(Outcome, Vec<dedup::Released>), JobError> {
+        let savepoint = tx.begin().await?;
+        let result = async {
+            let holder = one.case.row.dedup_key.is_some().then_some(one.case.row.id);
+            let released = dedup::release(&savepoint, holder.as_slice()).await?;
+            let outcome =
+                guarded(self.handler.commit(one.turn, &one.output, &Tx::new(&savepoint, now))).await?;
+            if savepoint.get_database_backend() == DbBackend::Postgres {
+                savepoint.execute_unprepared("SET CONSTRAINTS ALL IMMEDIATE").await?;
+                savepoint.execute_unprepared("SET CONSTRAINTS ALL DEFERRED").await?;
+            }
+            Ok((outcome, released))
+        }
+        .await;
+        match result {
+            Ok(done) => {
+                savepoint.commit().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                savepoint.rollback().await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+fn trouble(error: JobError) -> Trouble {
+    match error {
+        JobError::Unavailable { operator } => {
+            Trouble::Database { error: DbErr::Custom(operator), in_handler: true }
+        }
+        error => Trouble::Handler(error),
+    }
+}
+
+/// Whether the claim is still ours: the row says so, and so do all its leases.
+fn is_ours(row: &Fence, seq: i32, wanted: &[Held], held: &[String]) -> bool {
+    row.state == JobState::Running && row.seq == seq && wanted.iter().all(|lease| held.contains(&lease.key))
+}
+
+async fn verify_leases(tx: &DatabaseTransaction, items: &[Item]) -> Result<Vec<String>, DbErr> {
+    let wanted: Vec<Held> = items
+        .iter()
+        .filter_map(|item| match &item.expect {
+            Expect::Claim { held, .. } => Some(held.clone()),
+            Expect::Delivery(..) => None,
+        })
+        .flatten()
+        .collect();
+    lease::verify(tx, &wanted).await
+}
+
+/// Contains what a handler's short half may do instead of answering: panic, or never come back.
+pub(super) async fn guarded<T>(half: impl Future<Output = Result<T, JobError>>) -> Result<T, JobError> {
+    match tokio::time::timeout(COMMIT_LIMIT, AssertUnwindSafe(half).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(panicked(&*panic)),
+        Err(_elapsed) => Err(JobError::Transient(Failure::new(
+            "commit_timed_out",
+            format!("the commit half took longer than {} s", COMMIT_LIMIT.as_secs()),
+        ))),
+    }
+}

@@ -1,0 +1,423 @@
+//! One kind's loop: deliveries in, performed work out to the commit.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ackord_entities::ids::JobId;
+use ackord_entities::jobs::Backoff;
+use ackord_entities::queue::job;
+use ackord_producer::broker::topology::queue_of;
+use ackord_producer::broker::{Consumer, Delivery};
+use sea_orm::DbErr;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::claim::Claimed;
+use super::commit;
+use super::fence::{Verdict, judge};
+use super::flush::Flusher;
+use super::item::{Expect, Item, Work};
+use super::perform::{Performed, perform};
+use super::receive::{self, Received};
+use super::settle::{Answer, Settlements};
+use crate::handler::Context;
+use crate::registry::Decoded;
+
+/// Deliveries read at once.
+const BATCH: usize = 256;
+
+/// One kind of a worker.
+pub(crate) struct KindRunner {
+    pub(crate) flusher: Flusher,
+    /// Slow halves at once.
+    pub(crate) concurrency: usize,
+    /// The kinds that are paused.
+    pub(crate) paused: watch::Receiver<HashSet<String>>,
+    /// Take no more work.
+    pub(crate) stop: CancellationToken,
+}
+
+/// A job that waits for a slot.
+struct Waiting {
+    item: Item,
+    decoded: Decoded,
+    is_suspect: bool,
+}
+
+/// What runs, and who else asks for it.
+type Performing = Arc<Mutex<HashMap<JobId, Vec<Item>>>>;
+
+enum Ended {
+    Stopped,
+    Consumer,
+}
+
+impl KindRunner {
+    /// Runs until `stop`, then drains: what waits goes back, what runs may finish.
+    pub(crate) async fn run(self) {
+        let (finished, arriving) = mpsc::unbounded_channel();
+        let committer = tokio::spawn(commit::run(self.flusher.clone(), arriving));
+        let kind = self.flusher.handler.spec().kind;
+        let mut failures = 0;
+        while !self.stop.is_cancelled() {
+            let broker = &self.flusher.shared.broker;
+            match broker.consume(&queue_of(kind), self.prefetch()).await {
+                Ok(consumer) => {
+                    failures = 0;
+                    self.flusher.shared.health.update(|health| drop(health.not_consuming.remove(kind)));
+                    if let Ended::Stopped = self.consume(consumer, &finished).await {
+                        break;
+                    }
+                    warn!(job.kind = kind, "the consumer ended, another one is started");
+                }
+                Err(error) => {
+                    failures += 1;
+                    warn!(job.kind = kind, error = %error, "no consumer could be started");
+                    self.flusher.shared.health.update(|health| {
+                        health.not_consuming.insert(kind.to_owned(), error.to_string());
+                    });
+                }
+            }
+            let wait = Backoff {
+                initial: Duration::from_millis(100),
+                longest: Duration::from_secs(5),
+                ..Backoff::DEFAULT
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(wait.delay_after(failures)) => {}
+            }
+        }
+        drop(finished);
+        if let Err(error) = committer.await {
+            error!(job.kind = kind, error = %error, "the committer ended in a panic");
+        }
+    }
+
+    /// Enough to fill the slots and the next two groups; more would keep other workers from helping.
+    fn prefetch(&self) -> usize {
+        self.concurrency + 2 * self.flusher.handler.spec().max_group
+    }
+
+    async fn consume(&self, mut consumer: Consumer, finished: &mpsc::UnboundedSender<Item>) -> Ended {
+        let settlements = Arc::new(Settlements::new(consumer.settler.clone()));
+        let slots = Arc::new(Semaphore::new(self.concurrency.max(1)));
+        let performing = Performing::default();
+        let mut paused = self.paused.clone();
+        let mut waiting: VecDeque<Waiting> = VecDeque::new();
+        let mut running = JoinSet::new();
+        let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
+        self.apply_pause(&mut paused, &settlements, &mut waiting);
+        let ended = loop {
+            while let Some(permit) = self.free_slot(&slots, &waiting) {
+                let Some(next) = waiting.pop_front() else { break };
+                self.start(next, permit, &performing, finished, &mut running);
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => break Ended::Stopped,
+                read = consumer.deliveries.recv_many(&mut batch, BATCH) => {
+                    if read == 0 {
+                        break Ended::Consumer;
+                    }
+                    self.receive(&mut batch, &settlements, &mut waiting, finished).await;
+                }
+                Some(result) = running.join_next(), if !running.is_empty() => report_panic(result),
+                Ok(()) = paused.changed() => self.apply_pause(&mut paused, &settlements, &mut waiting),
+            }
+        };
+        consumer.settler.stop();
+        hand_back(&settlements, waiting.into_iter().map(|one| one.item));
+        while let Some(result) = running.join_next().await {
+            report_panic(result);
+        }
+        if matches!(ended, Ended::Stopped) {
+            self.until_settled(&settlements, &mut consumer).await;
+        }
+        ended
+    }
+
+    fn free_slot(&self, slots: &Arc<Semaphore>, waiting: &VecDeque<Waiting>) -> Option<OwnedSemaphorePermit> {
+        if waiting.is_empty() { None } else { Arc::clone(slots).try_acquire_owned().ok() }
+    }
+
+    /// Keeps the consumer until the last commit is settled, so that nothing that is done is delivered again.
+    async fn until_settled(&self, settlements: &Settlements, consumer: &mut Consumer) {
+        while let Ok(delivery) = consumer.deliveries.try_recv() {
+            let _ = settlements.settler().hand_back(delivery.tag);
+        }
+        while settlements.unsettled() > 0 && !self.flusher.shared.stop_committing.is_cancelled() {
+            settlements.changed().await;
+        }
+    }
+
+    fn apply_pause(
+        &self,
+        paused: &mut watch::Receiver<HashSet<String>>,
+        settlements: &Settlements,
+        waiting: &mut VecDeque<Waiting>,
+    ) {
+        let kind = self.flusher.handler.spec().kind;
+        let is_paused = paused.borrow_and_update().contains(kind);
+        settlements.settler().set_prefetch(if is_paused { 0 } else { self.prefetch() });
+        if is_paused {
+            debug!(job.kind = kind, waiting = waiting.len(), "the kind is paused");
+            hand_back(settlements, waiting.drain(..).map(|one| one.item));
+        }
+    }
+
+    /// Reads a batch. What has work to do waits for a slot; everything else goes to the commit, which decides.
+    async fn receive(
+        &self,
+        batch: &mut Vec<Delivery>,
+        settlements: &Arc<Settlements>,
+        waiting: &mut VecDeque<Waiting>,
+        finished: &mpsc::UnboundedSender<Item>,
+    ) {
+        settlements.received(batch.iter().map(|delivery| delivery.tag));
+        let received = match self.read(settlements, batch).await {
+            Ok(received) => received,
+            Err(error) => {
+                // Nobody's fault: back with them, and a pause that lets the database come back.
+                warn!(job.kind = self.flusher.handler.spec().kind, error = %error, "deliveries are handed back: the database is away");
+                self.flusher.shared.health.update(|health| health.database = Some(error.to_string()));
+                let answers: Vec<_> = batch.iter().map(|delivery| (delivery.tag, Answer::HandBack)).collect();
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                settlements.settle(&answers);
+                batch.clear();
+                return;
+            }
+        };
+        batch.clear();
+        for one in received {
+            match one {
+                Sorted::ToCommit(item) => drop(finished.send(item)),
+                Sorted::ToPerform(job) => waiting.push_back(job),
+            }
+        }
+    }
+
+    async fn read(&self, settlements: &Arc<Settlements>, batch: &[Delivery]) -> Result<Vec<Sorted>, DbErr> {
+        let Flusher { shared, handler } = &self.flusher;
+        let spec = handler.spec();
+        let received = receive::read(shared, &**handler, settlements, batch).await?;
+        // Kinds without a slow half have nothing to save by looking first.
+        let rows: HashMap<JobId, job::Fence> = if spec.performs {
+            let ids: Vec<JobId> = received.iter().filter_map(|one| one.item.id).collect();
+            job::fences(shared.database.read(), &ids).await?.into_iter().map(|row| (row.id, row)).collect()
+        } else {
+            HashMap::new()
+        };
+        let sorted = received.into_iter().map(|Received { mut item, decoded, deliveries_before }| {
+            let (Some(id), Some(decoded)) = (item.id, decoded) else { return Sorted::ToCommit(item) };
+            let row = rows.get(&id);
+            let is_suspect = shared.suspects.is_suspect(id, deliveries_before);
+            if spec.performs || is_suspect {
+                let verdict = judge(item.message.seq, row, spec.accepts_direct);
+                let has_work = !spec.performs
+                    || verdict == Verdict::MakeRow
+                    || row.is_some_and(|row| {
+                        verdict == Verdict::Turn && !row.cancel_requested && row.attempt < row.max_attempts
+                    });
+                if has_work {
+                    return Sorted::ToPerform(Waiting { item, decoded, is_suspect });
+                }
+            }
+            let attempt = row.map_or(1, |row| row.attempt.unsigned_abs() + 1);
+            item.turn = Some(handler.turn(
+                decoded,
+                id,
+                attempt,
+                item.message.seq.unwrap_or(1),
+                item.message.traceparent.clone(),
+            ));
+            Sorted::ToCommit(item)
+        });
+        Ok(sorted.collect())
+    }
+
+    fn start(
+        &self,
+        job: Waiting,
+        permit: OwnedSemaphorePermit,
+        performing: &Performing,
+        finished: &mpsc::UnboundedSender<Item>,
+        running: &mut JoinSet<()>,
+    ) {
+        let Some(id) = job.item.id else { return drop(finished.send(job.item)) };
+        // A second delivery of a job that runs here joins it: it is settled behind it.
+        if let Some(others) = lock(performing).get_mut(&id) {
+            others.push(job.item);
+            return;
+        }
+        lock(performing).insert(id, Vec::new());
+        let (flusher, performing, finished) =
+            (self.flusher.clone(), Arc::clone(performing), finished.clone());
+        running.spawn(async move {
+            let item = if job.is_suspect {
+                flusher.run_suspect(job, id).await
+            } else {
+                flusher.run_job(job, id).await
+            };
+            if let Some(item) = item {
+                let _ = finished.send(item);
+            }
+            for other in lock(&performing).remove(&id).unwrap_or_default() {
+                let _ = finished.send(other);
+            }
+            drop(permit);
+        });
+    }
+}
+
+enum Sorted {
+    ToCommit(Item),
+    ToPerform(Waiting),
+}
+
+impl Flusher {
+    /// A job nobody suspects. Short ones stand aside while a suspect runs.
+    async fn run_job(&self, job: Waiting, id: JobId) -> Option<Item> {
+        let _together =
+            if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.read().await) };
+        self.run(job, id).await
+    }
+
+    /// Claims (hand-over kinds) and performs. Answers what is left to commit.
+    async fn run(&self, job: Waiting, id: JobId) -> Option<Item> {
+        let Waiting { mut item, decoded, .. } = job;
+        item.in_flight = self.shared.suspects.in_flight(id);
+        let lease_key = decoded.lease_key.clone();
+        let attempt = self.attempt_number(id).await;
+        let seq = item.message.seq.unwrap_or(1);
+        item.turn = Some(self.handler.turn(decoded, id, attempt, seq, item.message.traceparent.clone()));
+        if self.handler.spec().hand_over {
+            item = self.claimed(item, lease_key.as_deref()).await?;
+            if item.is_delivery() {
+                return Some(item);
+            }
+        } else {
+            item.started_at = Some(self.shared.database.clock().now(self.shared.database.read()).await.ok()?);
+        }
+        ackord_entities::fault::point("performing");
+        item.work = self.perform_held(&item, id).await;
+        ackord_entities::fault::point("performed");
+        Some(item)
+    }
+
+    async fn attempt_number(&self, id: JobId) -> u32 {
+        let rows = job::fences(self.shared.database.read(), &[id]).await.unwrap_or_default();
+        rows.first().map_or(1, |row| row.attempt.unsigned_abs() + 1)
+    }
+
+    /// Claims until the database lets it. `None`: the job was put off.
+    async fn claimed(&self, mut item: Item, lease_key: Option<&str>) -> Option<Item> {
+        let mut outages = 0;
+        loop {
+            match self.claim(item, lease_key).await {
+                Ok(Claimed::Yes(item) | Claimed::No(item)) => return Some(item),
+                Ok(Claimed::PutOff) => return None,
+                Err((unclaimed, error)) => {
+                    outages += 1;
+                    item = unclaimed;
+                    if self.shared.stop_performing.is_cancelled() {
+                        item.work = Work::HandBack;
+                        return Some(item);
+                    }
+                    warn!(job.kind = self.handler.spec().kind, error = %error, "a claim waits for the database");
+                    tokio::time::sleep(
+                        Backoff { longest: Duration::from_secs(5), ..Backoff::DEFAULT }.delay_after(outages),
+                    )
+                    .await;
+                }
+            }
+        }
+    }
+
+    /// The slow half, while the leases of a claim are kept.
+    async fn perform_held(&self, item: &Item, id: JobId) -> Work {
+        let Some(turn) = &item.turn else { return Work::HandBack };
+        if !self.handler.spec().performs {
+            return Work::Done(self.handler.no_output());
+        }
+        let token = self.shared.stop_performing.child_token();
+        let _running = self.shared.running(id, token.clone());
+        let context = Context::new(self.shared.database.clone(), self.handler.spec().kind, id, token.clone());
+        let performed = match &item.expect {
+            Expect::Delivery(..) => perform(&*self.handler, turn, &context).await,
+            Expect::Claim { held, .. } => {
+                let performing = perform(&*self.handler, turn, &context);
+                tokio::pin!(performing);
+                tokio::select! {
+                    performed = &mut performing => performed,
+                    () = self.keep_leases(held) => {
+                        warn!(job.kind = self.handler.spec().kind, job.id = %id, "the lease is lost, the work is stopped");
+                        token.cancel();
+                        performing.await
+                    }
+                }
+            }
+        };
+        match performed {
+            Performed::Done(output) => Work::Done(output),
+            Performed::Errored(error) => Work::Errored(error),
+            Performed::Stopped => Work::HandBack,
+        }
+    }
+
+    /// A job that may have killed a process: its start is recorded first, no other suspect runs beside it, and after the last
+    /// allowed start it is given up. It is committed here, by itself.
+    async fn run_suspect(&self, job: Waiting, id: JobId) -> Option<Item> {
+        let _turn = self.shared.suspects.turn.lock().await;
+        let _alone =
+            if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.write().await) };
+        info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died");
+        let item = match self.shared.record_start(id).await {
+            Err(_away) => {
+                let mut item = job.item;
+                item.work = Work::HandBack;
+                Some(item)
+            }
+            Ok(Some(starts)) => {
+                let Waiting { mut item, decoded, .. } = job;
+                let seq = item.message.seq.unwrap_or(1);
+                item.turn =
+                    Some(self.handler.turn(decoded, id, starts, seq, item.message.traceparent.clone()));
+                item.work = super::suspects::killed_worker(starts);
+                item.was_suspect = true;
+                Some(item)
+            }
+            Ok(None) => {
+                let mut item = self.run(job, id).await?;
+                item.was_suspect = true;
+                Some(item)
+            }
+        };
+        if let Some(item) = item {
+            self.commit(vec![item]).await;
+        }
+        None
+    }
+}
+
+fn hand_back(settlements: &Settlements, items: impl Iterator<Item = Item>) {
+    let answers: Vec<_> = items
+        .filter_map(|item| match item.expect {
+            Expect::Delivery(tag, _) => Some((tag, Answer::HandBack)),
+            Expect::Claim { .. } => None,
+        })
+        .collect();
+    settlements.settle(&answers);
+}
+
+fn report_panic(result: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = result {
+        error!(error = %error, "a job's task ended in a panic outside of its handler");
+    }
+}
+
+fn lock(performing: &Performing) -> std::sync::MutexGuard<'_, HashMap<JobId, Vec<Item>>> {
+    performing.lock().unwrap_or_else(PoisonError::into_inner)
+}

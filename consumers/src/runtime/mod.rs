@@ -1,0 +1,52 @@
+//! What happens to one delivery, step by step.
+//!
+//! ```text
+//! broker ──► receive ──► precheck ──► perform ──► commit (group) ──► settle
+//!              │            │            │            │
+//!              │            │            │            └─ ends, attempts, letters, follow-ups: one transaction
+//!              │            │            └─ hand-over kinds are claimed (and acknowledged) first
+//!              │            └─ what is stale skips the work
+//!              └─ what cannot be read is given up
+//! ```
+//!
+//! | file | step |
+//! |---|---|
+//! | `receive` | reads a delivery: who is it, which kind, which payload |
+//! | `fence` | compares a delivery with its job's row and says what it means |
+//! | `kind` | one kind's loop: deliveries in, performed work out |
+//! | `claim` | takes a hand-over job: running, leased, acknowledged |
+//! | `perform` | runs the slow half: time limit, panics, cancellation |
+//! | `commit` | groups what is finished and runs the transaction until it is through |
+//! | `flush` | that transaction |
+//! | `desk` | decides for each job of it |
+//! | `ledger` | what a transaction has decided, written set by set |
+//! | `settle` | answers the broker after the commit |
+//! | `suspects` | knows what was in flight when the process died |
+//! | `watch` | looks for pauses and cancellations once a second |
+//! | `archive` | keeps what the broker gave up |
+
+pub(crate) mod archive;
+mod claim;
+mod commit;
+mod desk;
+mod fence;
+mod flush;
+mod item;
+pub(crate) mod kind;
+mod ledger;
+mod perform;
+mod receive;
+mod settle;
+pub(crate) mod shared;
+pub(crate) mod suspects;
+pub(crate) mod watch;
+
+use std::sync::Arc;
+
+/// Runs the transactions of one kind.
+pub(crate) fn flusher(
+    shared: Arc<shared::Shared>,
+    handler: Arc<dyn crate::registry::ErasedHandler>,
+) -> flush::Flusher {
+    flush::Flusher { shared, handler }
+}

@@ -1,0 +1,91 @@
+//! What all kinds of one worker share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ackord_entities::database::Database;
+use ackord_entities::ids::JobId;
+use ackord_producer::Doorbell;
+use ackord_producer::broker::Broker;
+use tokio_util::sync::CancellationToken;
+
+use super::suspects::Suspects;
+use crate::health::Health;
+
+/// Shared by all kinds of one worker.
+pub(crate) struct Shared {
+    pub(crate) database: Database,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) doorbell: Doorbell,
+    /// Who this is, in attempts and logs.
+    pub(crate) name: String,
+    /// How long a lease lasts without being renewed.
+    pub(crate) lease: Duration,
+    pub(crate) suspects: Suspects,
+    pub(crate) health: Health,
+    /// The grace of a drain is over: slow halves are to stop.
+    pub(crate) stop_performing: CancellationToken,
+    /// The end of a drain: what is not committed by now goes back to the broker.
+    pub(crate) stop_committing: CancellationToken,
+    /// What is performed at the moment, with the token that calls it off.
+    running: Mutex<HashMap<JobId, CancellationToken>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        database: Database,
+        broker: Arc<dyn Broker>,
+        doorbell: Doorbell,
+        name: String,
+        lease: Duration,
+        suspects: Suspects,
+    ) -> Self {
+        Self {
+            database,
+            broker,
+            doorbell,
+            name,
+            lease,
+            suspects,
+            health: Health::default(),
+            stop_performing: CancellationToken::new(),
+            stop_committing: CancellationToken::new(),
+            running: Mutex::default(),
+        }
+    }
+
+    /// Notes that `job` is being performed, until the answer is dropped.
+    pub(crate) fn running(self: &Arc<Self>, job: JobId, token: CancellationToken) -> Running {
+        self.lock().insert(job, token);
+        Running { shared: Arc::clone(self), job }
+    }
+
+    /// The jobs that are being performed.
+    pub(crate) fn running_jobs(&self) -> Vec<JobId> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Calls a job off that is being performed here.
+    pub(crate) fn call_off(&self, job: JobId) {
+        if let Some(token) = self.lock().get(&job) {
+            token.cancel();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, CancellationToken>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A job that is being performed.
+pub(crate) struct Running {
+    shared: Arc<Shared>,
+    job: JobId,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.lock().remove(&self.job);
+    }
+}

@@ -1,0 +1,176 @@
+//! The worker: everything that performs and commits, put together.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ackord_entities::database::Database;
+use ackord_producer::Doorbell;
+use ackord_producer::broker::Broker;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::health::Health;
+use crate::registry::Registry;
+use crate::runtime::archive::{Archive, QUEUES};
+use crate::runtime::kind::KindRunner;
+use crate::runtime::shared::Shared;
+use crate::runtime::suspects::Suspects;
+use crate::runtime::watch as watcher;
+
+/// After the grace, how long the last commits may take.
+const COMMIT_GRACE: Duration = Duration::from_secs(10);
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Who this is, in attempts and logs.
+    pub name: String,
+    /// How long a lease lasts without being renewed; it is renewed every third of that.
+    pub lease: Duration,
+    /// How long slow halves may go on after the worker was told to stop.
+    pub grace: Duration,
+    /// Slow halves at once, for kinds that should not have their contract's number.
+    pub concurrency: BTreeMap<String, usize>,
+    /// The time between two looks for paused kinds and cancelled jobs.
+    pub watch: Duration,
+    /// The file beside an embedded database that says what is in flight.
+    pub in_flight_file: Option<PathBuf>,
+    /// Whether the dead-letter queues are archived here. Switched off, messages stay in them.
+    pub archive: bool,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            name: format!("worker-{}", std::process::id()),
+            lease: Duration::from_secs(30),
+            grace: Duration::from_secs(25),
+            concurrency: BTreeMap::new(),
+            watch: Duration::from_secs(1),
+            in_flight_file: None,
+            archive: true,
+        }
+    }
+}
+
+/// A worker that is not running yet.
+#[allow(missing_debug_implementations, reason = "handlers and a broker have nothing to show")]
+pub struct Worker {
+    shared: Arc<Shared>,
+    registry: Registry,
+    options: WorkerOptions,
+}
+
+impl Worker {
+    /// Puts a worker together and reads who was in flight when the last one died.
+    ///
+    /// # Errors
+    /// The file of what is in flight cannot be read or written.
+    pub fn new(
+        database: Database,
+        broker: Arc<dyn Broker>,
+        registry: Registry,
+        doorbell: Doorbell,
+        options: WorkerOptions,
+    ) -> std::io::Result<Self> {
+        let suspects = Suspects::open(options.in_flight_file.as_deref())?;
+        if suspects.count() > 0 {
+            warn!(
+                suspects = suspects.count(),
+                "jobs were in flight when the last worker died; each runs alone"
+            );
+        }
+        let shared = Shared::new(database, broker, doorbell, options.name.clone(), options.lease, suspects);
+        Ok(Self { shared: Arc::new(shared), registry, options })
+    }
+
+    /// The worker's condition, readable while it runs.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.health.clone()
+    }
+
+    /// Runs until `stop`, then drains: takes nothing new, lets slow halves go on for the grace, commits what is finished, gives
+    /// back the rest.
+    pub async fn run(self, stop: CancellationToken) {
+        let (paused_sender, paused) = watch::channel(HashSet::new());
+        // Once before the first delivery: a paused kind must not start.
+        if let Err(error) = watcher::look(&self.shared, &paused_sender).await {
+            warn!(error = %error, "the paused kinds cannot be read at the moment");
+        }
+        let mut tasks = JoinSet::new();
+        for handler in self.registry.iter() {
+            let spec = handler.spec();
+            let runner = KindRunner {
+                flusher: crate::runtime::flusher(Arc::clone(&self.shared), Arc::clone(handler)),
+                concurrency: self
+                    .options
+                    .concurrency
+                    .get(spec.kind)
+                    .copied()
+                    .unwrap_or(spec.concurrency)
+                    .max(1),
+                paused: paused.clone(),
+                stop: stop.clone(),
+            };
+            tasks.spawn(named(format!("kind {}", spec.kind), runner.run()));
+        }
+        let watch_stop = CancellationToken::new();
+        let look =
+            watcher::run(Arc::clone(&self.shared), paused_sender, self.options.watch, watch_stop.clone());
+        let mut background = JoinSet::new();
+        background.spawn(named("watch".to_owned(), look));
+        if self.options.archive {
+            for queue in QUEUES {
+                let archive = Archive {
+                    shared: Arc::clone(&self.shared),
+                    registry: self.registry.clone(),
+                    queue,
+                    stop: watch_stop.clone(),
+                };
+                background.spawn(named(format!("archive {queue}"), archive.run()));
+            }
+        }
+        info!(kinds = tasks.len(), worker = self.options.name, "the worker takes work");
+        let deadline = tokio::spawn(deadline(Arc::clone(&self.shared), self.options.grace, stop.clone()));
+        wait_for_all(&mut tasks, &stop).await;
+        watch_stop.cancel();
+        wait_for_all(&mut background, &watch_stop).await;
+        deadline.abort();
+        info!(worker = self.options.name, "the worker has stopped");
+    }
+}
+
+/// Runs the two deadlines of a drain.
+async fn deadline(shared: Arc<Shared>, grace: Duration, stop: CancellationToken) {
+    stop.cancelled().await;
+    shared.health.update(|health| health.draining = true);
+    info!(grace_s = grace.as_secs_f64(), "draining: no new work is taken");
+    tokio::time::sleep(grace).await;
+    shared.stop_performing.cancel();
+    tokio::time::sleep(COMMIT_GRACE).await;
+    shared.stop_committing.cancel();
+}
+
+async fn named(name: String, task: impl Future<Output = ()>) -> String {
+    task.await;
+    name
+}
+
+/// Notices a part that ends before it was told to.
+async fn wait_for_all(tasks: &mut JoinSet<String>, stop: &CancellationToken) {
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok(name) if !stop.is_cancelled() => {
+                error!(task = name, "a part of the worker ended by itself; the worker stops")
+            }
+            Ok(_) => continue,
+            Err(error) => error!(error = %error, "a part of the worker ended in a panic; the worker stops"),
+        }
+        stop.cancel();
+    }
+}
