@@ -9,4 +9,6 @@ pub mod health;
 pub mod jobs;
 pub mod registry;
 mod runtime;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod worker;

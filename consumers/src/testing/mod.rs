@@ -1,0 +1,6 @@
+//! For tests of handlers, of ackord's own and of everybody else's: a stage with a real database, the embedded broker, a relay
+//! and a worker, and a harness that puts one handler through everything that can happen to a delivery.
+
+mod stage;
+
+pub use stage::{Stage, StageOptions, eventually};
