@@ -66,6 +66,14 @@ pub fn key_of(relationship: &str, from: &str, to: &str) -> String {
     format!("{relationship}:{from}--{to}")
 }
 
+/// Relationship and ends of an edge, read back from its key. `None` when it is no key of an edge.
+#[must_use]
+pub fn parts_of(key: &str) -> Option<(&str, &str, &str)> {
+    let (relationship, ends) = key.split_once(':')?;
+    let (from, to) = ends.split_once("--")?;
+    Some((relationship, from, to))
+}
+
 /// The edges at the node `key`, heaviest first, then by key: at most `limit`.
 ///
 /// # Errors
@@ -222,5 +230,6 @@ mod tests {
     #[test]
     fn an_edge_with_a_direction_keeps_it() {
         assert_eq!(key_of("draws_from", "b", "a"), "draws_from:b--a");
+        assert_eq!(parts_of("draws_from:b-c--a"), Some(("draws_from", "b-c", "a")));
     }
 }

@@ -81,6 +81,17 @@ pub async fn of_source(
         .await
 }
 
+/// How many rows the source has, by its highest position.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn count_of_source(connection: &impl ConnectionTrait, source: SourceId) -> Result<i32, DbErr> {
+    let sql = "SELECT coalesce(max(position) + 1, 0) AS number FROM write_fact_sources WHERE source_id = $1";
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [source.0.into()]);
+    let row = connection.query_one_raw(statement).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "number"))
+}
+
 /// Writes these rows, none of which may be there.
 ///
 /// # Errors

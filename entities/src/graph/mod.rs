@@ -13,3 +13,6 @@ pub mod node;
 pub mod node_fact;
 pub mod node_source;
 pub mod source;
+pub mod synthesis;
+pub mod synthesis_attempt;
+pub mod synthesis_version;

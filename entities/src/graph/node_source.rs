@@ -37,16 +37,15 @@ pub async fn of_source(connection: &impl ConnectionTrait, source: SourceId) -> R
     Entity::find().filter(COLUMN.source_id.eq(source)).all(connection).await
 }
 
-/// Writes these rows or replaces them.
+/// Writes these rows; one that is there already stays as it is.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn put_all(connection: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbErr> {
+pub async fn insert_all(connection: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbErr> {
     let bulk = Bulk {
         head: "INSERT INTO write_node_sources (source_id, node_id, concept, node_type, definition, strength) VALUES ",
         row: "(#, #, #, #, #, #)",
-        tail: " ON CONFLICT (source_id, node_id) DO UPDATE SET concept = excluded.concept, \
-               node_type = excluded.node_type, definition = excluded.definition, strength = excluded.strength",
+        tail: " ON CONFLICT DO NOTHING",
         constants: Vec::new(),
     };
     let values = rows.iter().map(|row| {

@@ -1,0 +1,179 @@
+//! An import from its paths to its report: walk, look up, read, write.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use ackord_entities::database::Database;
+use ackord_entities::graph::{graphs, source};
+use ackord_entities::ids::GraphId;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::contribution::FileFacts;
+use super::error::ImportError;
+use super::files::{Found, Roots};
+use super::options::ImportOptions;
+use super::progress::{Event, Progress, Silent};
+use super::reading::{FileReader, Item, READ_AHEAD, Task};
+use super::report::Report;
+use super::uri::file_uri;
+use super::writer::Writer;
+use crate::text::slug;
+
+/// How many files are looked up in the database at once.
+const LOOK_UP: usize = 256;
+
+/// An import of files and folders.
+///
+/// ```no_run
+/// # async fn example(database: ackord_entities::database::Database) -> Result<(), ackord_graph::import::ImportError> {
+/// use ackord_graph::import::{Import, ImportOptions};
+/// let report = Import::new(database, ImportOptions::default()).run(&["docs".into()]).await?;
+/// println!("{} new files, {} facts", report.taken, report.facts);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Import {
+    database: Database,
+    options: ImportOptions,
+    progress: Arc<dyn Progress>,
+}
+
+impl std::fmt::Debug for Import {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Import").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Import {
+    /// An import into `database`, which must be migrated.
+    #[must_use]
+    pub fn new(database: Database, options: ImportOptions) -> Self {
+        Self { database, options, progress: Arc::new(Silent) }
+    }
+
+    /// Tells `progress` what happens.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Imports `paths`, files and folders. A file that cannot be taken is in the report and stops nothing.
+    ///
+    /// Dropping the future stops the import after the transaction that runs; what was committed stays.
+    ///
+    /// # Errors
+    /// [`ImportError`], when the database fails or the options make no sense. What was committed stays.
+    pub async fn run(self, paths: &[PathBuf]) -> Result<Report, ImportError> {
+        let begun = Instant::now();
+        let graph = self.ensure_graph().await?;
+        let roots = Roots::new(paths, &self.options.excludes)?;
+        let folders = roots.folders();
+        let (items, mut threads) = self.start(graph, roots);
+        let mut writer = Writer::new(self.database, graph, Arc::clone(&self.progress));
+        let written = writer.write_all(items).await;
+        while let Some(ended) = threads.join_next().await {
+            // A thread that ends early because the writer failed says so with `Ok`.
+            ended.map_err(|_| ImportError::Reader)??;
+        }
+        written?;
+        for folder in folders {
+            writer.prune(&folder, self.options.prune).await?;
+        }
+        Ok(Report { duration: begun.elapsed(), ..writer.into_report() })
+    }
+
+    async fn ensure_graph(&self) -> Result<GraphId, ImportError> {
+        let name = &self.options.graph;
+        if name.is_empty() || name.len() > 64 || slug(name) != *name {
+            return Err(ImportError::GraphName { slug: name.clone() });
+        }
+        let now = self.database.clock().now(self.database.read()).await?;
+        Ok(graphs::ensure(self.database.write(), name, now).await?)
+    }
+
+    /// Starts the walk, the look-up and the readers. Each ends when the one behind it is gone.
+    fn start(
+        &self,
+        graph: GraphId,
+        roots: Roots,
+    ) -> (mpsc::Receiver<Item>, JoinSet<Result<(), ImportError>>) {
+        let (found_sender, found) = mpsc::channel(2 * LOOK_UP);
+        let (task_sender, tasks) = mpsc::channel(64);
+        let (item_sender, items) = mpsc::channel(64);
+        let mut threads = JoinSet::new();
+        let progress = Arc::clone(&self.progress);
+        threads.spawn_blocking(move || {
+            walk(roots, progress.as_ref(), &found_sender);
+            Ok(())
+        });
+        threads.spawn(look_up(self.database.clone(), graph, found, task_sender, item_sender.clone()));
+        let tasks = Arc::new(Mutex::new(tasks));
+        let ahead = Arc::new(Semaphore::new(READ_AHEAD as usize));
+        for _ in 0..self.options.reader_threads() {
+            let reader = FileReader::new(
+                Arc::clone(&tasks),
+                item_sender.clone(),
+                Arc::clone(&ahead),
+                Handle::current(),
+                self.options.most_bytes,
+            );
+            threads.spawn_blocking(move || {
+                reader.run();
+                Ok(())
+            });
+        }
+        (items, threads)
+    }
+}
+
+fn walk(roots: Roots, progress: &dyn Progress, sender: &mpsc::Sender<Found>) {
+    roots.walk(|found| {
+        if let Found::File { bytes, .. } = &found {
+            progress.on(Event::Found { bytes: *bytes });
+        }
+        sender.blocking_send(found).is_ok()
+    });
+    progress.on(Event::AllFound);
+}
+
+/// Adds what the graph knows of each file. Ends quietly when nobody reads any more.
+async fn look_up(
+    database: Database,
+    graph: GraphId,
+    mut found: mpsc::Receiver<Found>,
+    tasks: mpsc::Sender<Task>,
+    items: mpsc::Sender<Item>,
+) -> Result<(), ImportError> {
+    let mut batch = Vec::with_capacity(LOOK_UP);
+    while found.recv_many(&mut batch, LOOK_UP).await > 0 {
+        let mut files = Vec::new();
+        for found in batch.drain(..) {
+            let item = match found {
+                Found::File { path, file_type, bytes } => {
+                    let uri = file_uri(&path);
+                    let content_type = file_type.media_type();
+                    let file = FileFacts { graph, id: source::id_of(graph, &uri), uri, content_type };
+                    files.push(Task { path, file_type, bytes, file, known: None });
+                    continue;
+                }
+                Found::Refused { path, refusal } => Item::Refused { path, refusal, bytes: 0, emptied: None },
+                Found::PassedOver => Item::PassedOver,
+            };
+            if items.send(item).await.is_err() {
+                return Ok(());
+            }
+        }
+        let mut known = source::known(database.read(), files.iter().map(|task| task.file.id)).await?;
+        for mut task in files {
+            task.known = known.remove(&task.file.id);
+            if tasks.send(task).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
