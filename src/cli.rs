@@ -57,6 +57,12 @@ struct Global {
 /// The verbs: one line each here and in [`Command::run`].
 #[derive(Debug, Subcommand)]
 enum Command {
+    Publish(commands::publish::PublishArgs),
+    Jobs(commands::jobs::JobsArgs),
+    DeadLetters(commands::dead_letters::DeadLettersArgs),
+    Pause(commands::pause::PauseArgs),
+    Resume(commands::pause::ResumeArgs),
+    Reconcile(commands::reconcile::ReconcileArgs),
     Schema(commands::schema::SchemaArgs),
     Config(commands::config::ConfigArgs),
 }
@@ -64,6 +70,12 @@ enum Command {
 impl Command {
     async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         match self {
+            Self::Publish(args) => args.run(session).await,
+            Self::Jobs(args) => args.run(session).await,
+            Self::DeadLetters(args) => args.run(session).await,
+            Self::Pause(args) => args.run(session).await,
+            Self::Resume(args) => args.run(session).await,
+            Self::Reconcile(args) => args.run(session).await,
             Self::Schema(args) => args.run(session).await,
             Self::Config(args) => args.run(session),
         }

@@ -27,7 +27,7 @@ pub(crate) fn take(database: &Path) -> Result<WorkerLock, Problem> {
         )
         .remedy("check the rights of the folder")
     })?;
-    match file.try_lock() {
+    match try_take(&mut file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(database, read_holder(&mut file))),
         Err(TryLockError::Error(error)) => {
@@ -38,6 +38,21 @@ pub(crate) fn take(database: &Path) -> Result<WorkerLock, Problem> {
     // For people and for `jobs show`; the lock does not depend on it.
     let _ = write_holder(&mut file);
     Ok(WorkerLock { _file: file })
+}
+
+/// Another process that only looks (see [`holder`]) has the lock for a moment: it shares it, a worker does not.
+fn try_take(file: &mut File) -> Result<(), TryLockError> {
+    const LOOKS: usize = 1_000;
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            taken => return taken,
+        }
+        file.try_lock_shared()?;
+        file.unlock().map_err(TryLockError::Error)?;
+        std::thread::yield_now();
+    }
+    Err(TryLockError::WouldBlock)
 }
 
 /// Whether a worker runs on the SQLite file `database`, and its process id where it is known.

@@ -1,4 +1,10 @@
 //! The verbs, one file or folder each. A verb reads its arguments, calls the crates, prints the answer; it decides nothing.
 
 pub(crate) mod config;
+pub(crate) mod dead_letters;
+pub(crate) mod jobs;
+pub(crate) mod pause;
+mod payload;
+pub(crate) mod publish;
+pub(crate) mod reconcile;
 pub(crate) mod schema;

@@ -1,0 +1,163 @@
+//! `ackord jobs list`.
+
+use ackord_entities::database::Database;
+use ackord_entities::ids::JobId;
+use ackord_entities::queue::job::{self, Filter};
+use ackord_entities::queue::state::{JobState, ShownState};
+use chrono::{DateTime, Utc};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::view::{JobView, coloured};
+use crate::exit::Exit;
+use crate::session::Session;
+use crate::terminal::{Column, ago, dim, table};
+
+/// List jobs, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ackord jobs list
+  ackord jobs list --state failed,dead --kind synthesis
+  ackord jobs list --before ID        the page after the one that ended with ID")]
+pub(super) struct ListArgs {
+    /// Only this kind
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only these states, joined by commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STATE")]
+    state: Vec<StateName>,
+    /// Only jobs about this, for example graph:default
+    #[arg(long)]
+    subject: Option<String>,
+    /// Only follow-ups of this job
+    #[arg(long, value_name = "ID")]
+    parent: Option<JobId>,
+    /// Only jobs older than this one
+    #[arg(long, value_name = "ID")]
+    before: Option<JobId>,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+}
+
+/// The states as they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StateName {
+    Scheduled,
+    Retrying,
+    Deferred,
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Dead,
+    Cancelled,
+}
+
+impl StateName {
+    fn shown(self) -> ShownState {
+        match self {
+            Self::Scheduled => ShownState::Scheduled,
+            Self::Retrying => ShownState::Retrying,
+            Self::Deferred => ShownState::Deferred,
+            Self::Queued => ShownState::Queued,
+            Self::Running => ShownState::Running,
+            Self::Succeeded => ShownState::Succeeded,
+            Self::Failed => ShownState::Failed,
+            Self::Dead => ShownState::Dead,
+            Self::Cancelled => ShownState::Cancelled,
+        }
+    }
+
+    /// The stored state behind it.
+    fn stored(self) -> JobState {
+        match self {
+            Self::Scheduled | Self::Retrying | Self::Deferred | Self::Queued => JobState::Pending,
+            Self::Running => JobState::Running,
+            Self::Succeeded => JobState::Succeeded,
+            Self::Failed => JobState::Failed,
+            Self::Dead => JobState::Dead,
+            Self::Cancelled => JobState::Cancelled,
+        }
+    }
+}
+
+/// One page. The JSON is a stable interface.
+#[derive(Serialize)]
+struct Page {
+    jobs: Vec<JobView>,
+    /// What to give as `--before` for the next page; null when this was the last.
+    next_before: Option<JobId>,
+}
+
+impl ListArgs {
+    pub(super) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
+        let database = session.database().await?;
+        let now = database.clock().now(database.read()).await?;
+        let page = self.page(&database, now).await?;
+        session.terminal.answer(&page, || text(&page, now))?;
+        Ok(Exit::Success)
+    }
+
+    /// The shown states are not stored, so a page of them may take several of the database's.
+    async fn page(&self, database: &Database, now: DateTime<Utc>) -> anyhow::Result<Page> {
+        let limit = usize::from(self.limit);
+        let shown: Vec<ShownState> = self.state.iter().map(|state| state.shown()).collect();
+        let mut states: Vec<JobState> = self.state.iter().map(|state| state.stored()).collect();
+        states.dedup();
+        let mut filter = Filter {
+            kind: self.kind.clone(),
+            states,
+            subject: self.subject.clone(),
+            parent: self.parent,
+            before: self.before,
+        };
+        let mut jobs = Vec::new();
+        loop {
+            let rows = job::list(database.read(), &filter, u64::from(self.limit) + 1).await?;
+            let views = JobView::of_all(database, &rows, now).await?;
+            jobs.extend(views.into_iter().filter(|job| shown.is_empty() || shown.contains(&job.state)));
+            if rows.len() <= limit || jobs.len() > limit {
+                break;
+            }
+            filter.before = rows.last().map(|job| job.id);
+        }
+        let more = jobs.len() > limit;
+        jobs.truncate(limit);
+        let next_before = jobs.last().filter(|_| more).map(|job| job.id);
+        Ok(Page { jobs, next_before })
+    }
+}
+
+fn text(page: &Page, now: DateTime<Utc>) -> String {
+    if page.jobs.is_empty() {
+        return "no jobs".to_owned();
+    }
+    let columns = [
+        Column::text("ID"),
+        Column::text("KIND"),
+        Column::text("STATE"),
+        Column::numbers("TRIES"),
+        Column::text("ABOUT"),
+        Column::text("PUBLISHED"),
+        Column::text("ERROR"),
+    ];
+    let mut text = table(&columns, page.jobs.iter().map(|job| row(job, now)).collect());
+    if let Some(before) = page.next_before {
+        text.push_str(&dim(format!("older ones: ackord jobs list --before {before}\n")));
+    }
+    text
+}
+
+fn row(job: &JobView, now: DateTime<Utc>) -> Vec<String> {
+    vec![
+        job.id.to_string(),
+        job.kind.clone(),
+        coloured(job.state),
+        format!("{}/{}", job.attempt, job.max_attempts),
+        job.subject.clone().unwrap_or_default(),
+        ago(job.created_at, now),
+        job.error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
+    ]
+}
