@@ -6,6 +6,7 @@
 mod dialect;
 mod m20261120_000001_queue;
 mod m20261120_000002_graph;
+mod m20261120_000003_syntheses;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -17,7 +18,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261120_000001_queue::Migration), Box::new(m20261120_000002_graph::Migration)]
+        vec![
+            Box::new(m20261120_000001_queue::Migration),
+            Box::new(m20261120_000002_graph::Migration),
+            Box::new(m20261120_000003_syntheses::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

@@ -6,14 +6,18 @@ mod backoff;
 mod contract;
 mod payload;
 mod spec;
+mod synthesis;
 
 pub use backoff::Backoff;
 pub use contract::{Invalid, Job, OnDuplicate};
 pub use payload::{MAX_PAYLOAD_BYTES, PayloadError, decode, encode};
 pub use spec::{Catalogue, CatalogueError, Keys, KindSpec};
+pub use synthesis::{Synthesis, Visibility};
 
 /// Every kind that ackord itself knows: one line per kind.
 #[must_use]
 pub fn catalogue() -> Catalogue {
-    Catalogue::new([])
+    Catalogue::new([
+        KindSpec::of::<Synthesis>(),
+    ])
 }

@@ -1,0 +1,196 @@
+//! The kind `synthesis`: write about a topic from the facts of a graph.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Invalid, Job};
+use crate::graph::{graphs, node};
+use crate::ids::NodeId;
+
+/// Write about a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Synthesis {
+    /// What to write about: one line of at most 500 characters.
+    #[schemars(length(min = 1, max = 500))]
+    pub topic: String,
+    /// Nodes of the graph to begin with, in this order; without any, those that the topic names.
+    #[serde(default)]
+    #[schemars(length(max = 50))]
+    pub starting_node_ids: Vec<NodeId>,
+    /// Nodes that may be visited. Searching costs nothing.
+    #[serde(default = "default_budget")]
+    #[schemars(range(min = 1, max = 200))]
+    pub exploration_budget: u32,
+    /// Who may see the result.
+    #[serde(default)]
+    pub visibility: Visibility,
+    /// Who asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub creator_id: Option<String>,
+    /// The graph, by its slug or its id.
+    #[serde(default = "default_graph")]
+    #[schemars(length(min = 1, max = 200))]
+    pub graph: String,
+    /// The text may have about this many words.
+    #[serde(default = "default_words")]
+    #[schemars(range(min = 50, max = 5000))]
+    pub max_words: u32,
+}
+
+/// Who may see a synthesis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Everybody who may read the graph.
+    #[default]
+    Public,
+    /// Its creator.
+    Private,
+}
+
+impl From<Visibility> for node::Visibility {
+    fn from(visibility: Visibility) -> Self {
+        match visibility {
+            Visibility::Public => Self::Public,
+            Visibility::Private => Self::Private,
+        }
+    }
+}
+
+fn default_budget() -> u32 {
+    20
+}
+
+fn default_graph() -> String {
+    graphs::DEFAULT.to_owned()
+}
+
+fn default_words() -> u32 {
+    500
+}
+
+impl Synthesis {
+    /// A synthesis about `topic` in the default graph, with all defaults.
+    pub fn about(topic: impl Into<String>) -> Self {
+        Self {
+            topic: topic.into(),
+            starting_node_ids: Vec::new(),
+            exploration_budget: default_budget(),
+            visibility: Visibility::default(),
+            creator_id: None,
+            graph: default_graph(),
+            max_words: default_words(),
+        }
+    }
+}
+
+impl Job for Synthesis {
+    const KIND: &'static str = "synthesis";
+    const MAX_ATTEMPTS: u32 = 3;
+    const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+    const HAND_OVER: bool = true;
+    const CONCURRENCY: usize = 4;
+    const ACCEPTS_DIRECT: bool = true;
+
+    fn key(&self) -> Option<String> {
+        Some(format!("graph:{}", self.graph))
+    }
+
+    fn validate(&self) -> Result<(), Invalid> {
+        line("topic", &self.topic, 500)?;
+        line("graph", &self.graph, 200)?;
+        if let Some(creator) = &self.creator_id {
+            line("creator_id", creator, 200)?;
+        }
+        if self.starting_node_ids.len() > 50 {
+            let reason = format!("{} nodes are too many: give at most 50", self.starting_node_ids.len());
+            return Err(Invalid::new("starting_node_ids", reason));
+        }
+        between("exploration_budget", self.exploration_budget, 1, 200)?;
+        between("max_words", self.max_words, 50, 5_000)
+    }
+}
+
+fn line(field: &str, text: &str, longest: usize) -> Result<(), Invalid> {
+    let length = text.chars().count();
+    if text.trim().is_empty() {
+        return Err(Invalid::new(field, "is empty"));
+    }
+    if length > longest {
+        return Err(Invalid::new(field, format!("has {length} characters: give at most {longest}")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid::new(
+            field,
+            "holds a line break or another control character: give one line of text",
+        ));
+    }
+    Ok(())
+}
+
+fn between(field: &str, value: u32, least: u32, most: u32) -> Result<(), Invalid> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("is {value}: give {least} to {most}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use rstest::rstest;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::jobs::decode;
+
+    #[test]
+    fn a_topic_is_enough() {
+        let job: Synthesis = decode(1, br#"{"topic": "Leases"}"#).unwrap();
+        assert_eq!(job, Synthesis::about("Leases"));
+        assert_eq!(
+            (job.exploration_budget, job.graph.as_str(), job.visibility),
+            (20, "default", Visibility::Public)
+        );
+    }
+
+    #[test]
+    fn a_payload_survives_its_json() {
+        let job = Synthesis {
+            starting_node_ids: vec![NodeId(Uuid::from_u128(1))],
+            visibility: Visibility::Private,
+            creator_id: Some("anna".to_owned()),
+            ..Synthesis::about("Leases")
+        };
+        let json = serde_json::to_vec(&job).unwrap();
+        assert_eq!(decode::<Synthesis>(1, &json).unwrap(), job);
+    }
+
+    #[rstest]
+    #[case(r#"{"topic": " "}"#, "topic")]
+    #[case(r#"{"topic": "a\nb"}"#, "topic")]
+    #[case(r#"{"topic": "a", "exploration_budget": 0}"#, "exploration_budget")]
+    #[case(r#"{"topic": "a", "exploration_budget": 201}"#, "exploration_budget")]
+    #[case(r#"{"topic": "a", "max_words": 10}"#, "max_words")]
+    #[case(r#"{"topic": "a", "graph": ""}"#, "graph")]
+    #[case(r#"{"topic": "a", "creator_id": ""}"#, "creator_id")]
+    #[case(r#"{"topic": "a", "visibility": "secret"}"#, "visibility")]
+    #[case(r#"{"topic": "a", "starting_node_ids": ["x"]}"#, "starting_node_ids[0]")]
+    #[case(r#"{"topic": "a", "colour": 1}"#, "colour")]
+    #[case(r#"{}"#, "topic")]
+    fn what_is_wrong_is_named(#[case] payload: &str, #[case] field: &str) {
+        let error = decode::<Synthesis>(1, payload.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(field), "{error}");
+    }
+
+    #[test]
+    fn a_topic_that_is_too_long_is_refused() {
+        assert_eq!(Synthesis::about("x".repeat(501)).validate().unwrap_err().field, "topic");
+        assert!(Synthesis::about("x".repeat(500)).validate().is_ok());
+    }
+}

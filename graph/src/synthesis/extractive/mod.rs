@@ -1,0 +1,48 @@
+//! A writer without a model: it chooses, sorts and quotes sentences, and says of each where it stands.
+
+mod compose;
+mod inline;
+mod quality;
+mod themes;
+mod units;
+
+pub(super) use inline::escape as escape_markdown;
+
+use super::brief::{Brief, NoText, TextProducer, Written};
+use crate::search::topic_terms;
+
+/// Writes a text of sentences that the sources say. Deterministic: the same brief gives the same text.
+///
+/// It ranks sentences by their relevance to the topic and by how well they stand alone, takes a sentence that leans on the
+/// one before together with it, leaves out what is said already, puts the rest under headings that are the names of nodes,
+/// and begins with what answers the topic. Each sentence cites the facts behind it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExtractiveProducer;
+
+#[async_trait::async_trait]
+impl TextProducer for ExtractiveProducer {
+    fn name(&self) -> &'static str {
+        "extractive"
+    }
+
+    async fn write(&self, brief: &Brief) -> Written {
+        write(brief)
+    }
+}
+
+fn write(brief: &Brief) -> Written {
+    let topic = topic_terms(&brief.topic);
+    if !brief.facts.iter().any(|fact| fact.score > 0.0) {
+        return Written::NoText(NoText::no_facts(&brief.topic, "no fact has anything to do with the topic"));
+    }
+    let sentences = units::sentences(brief, &topic);
+    let max_words = usize::try_from(brief.max_words).unwrap_or(usize::MAX);
+    let mut chosen = units::choose(units::units(&sentences), &sentences, max_words);
+    if chosen.is_empty() {
+        let reason = format!("{} facts, all of them fragments, tables or code", brief.facts.len());
+        return Written::NoText(NoText::no_usable_facts(&brief.topic, reason));
+    }
+    let lead = compose::take_lead(&mut chosen, &sentences, &topic);
+    let (themes, rest) = themes::themes(chosen, &sentences, brief, &topic);
+    Written::Text(compose::compose(lead, themes, rest, &sentences, &topic))
+}
