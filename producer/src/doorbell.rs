@@ -45,12 +45,14 @@ impl Doorbell {
 
 /// Rings for the process that has the SQLite file `database` open, if there is one. Never waits.
 pub fn ring_from_outside(database: &Path) {
-    if let Ok(socket) = UnixDatagram::unbound() {
-        // Nobody there, or a full buffer of earlier rings: either way there is nothing to do.
-        let _ = socket.try_send_to(b"1", socket_path(database));
-    }
+    // The system's own socket: a first send through the runtime's would find it not ready yet.
+    let rung = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.send_to(b"1", socket_path(database))
+    });
+    // Nobody there, or a full buffer of earlier rings: either way there is nothing to do.
+    drop(rung);
 }
-
 
 /// Beside the database: `ackord.db.bell`.
 fn socket_path(database: &Path) -> PathBuf {

@@ -60,7 +60,12 @@ enum RoundError {
 impl Relay {
     /// A relay that is not running yet.
     #[must_use]
-    pub fn new(database: Database, broker: Arc<dyn Broker>, doorbell: Doorbell, options: RelayOptions) -> Self {
+    pub fn new(
+        database: Database,
+        broker: Arc<dyn Broker>,
+        doorbell: Doorbell,
+        options: RelayOptions,
+    ) -> Self {
         Self { database, broker, doorbell, options }
     }
 
@@ -90,7 +95,8 @@ impl Relay {
                 Err(error) => {
                     failures += 1;
                     report(&error, failures);
-                    let wait = Backoff { longest: Duration::from_secs(5), ..Backoff::DEFAULT }.delay_after(failures);
+                    let wait =
+                        Backoff { longest: Duration::from_secs(5), ..Backoff::DEFAULT }.delay_after(failures);
                     tokio::select! {
                         () = stop.cancelled() => break,
                         () = tokio::time::sleep(wait) => {}
@@ -175,8 +181,12 @@ fn message(due: Due) -> Message {
 fn report(error: &RoundError, failures: u32) {
     let chain = ackord_entities::error_chain(error);
     match error {
-        RoundError::Broker(BrokerError::Blocked { .. }) => debug!(error = chain, "the broker is blocked, the outbox keeps"),
-        _ if failures == 1 || failures.is_multiple_of(60) => error!(error = chain, failures, "the relay cannot send, the outbox keeps"),
+        RoundError::Broker(BrokerError::Blocked { .. }) => {
+            debug!(error = chain, "the broker is blocked, the outbox keeps")
+        }
+        _ if failures == 1 || failures.is_multiple_of(60) => {
+            error!(error = chain, failures, "the relay cannot send, the outbox keeps")
+        }
         _ => debug!(error = chain, failures, "the relay cannot send, the outbox keeps"),
     }
 }

@@ -1,7 +1,8 @@
 //! A set of rows as parameters of one statement, so that a statement is one text however many rows it works on.
 //!
 //! Postgres gets one array per column and `UNNEST`; SQLite gets one JSON text and `json_each`. Both appear in the
-//! statement as a table of the given name and columns:
+//! statement as a table of the given name and columns. A column whose values are given as `Option` may hold NULL: on Postgres
+//! it travels as an array literal, since the driver's arrays hold no NULL.
 //!
 //! ```
 //! # use ackord_entities::database::{RowSet, Sql};
@@ -32,7 +33,33 @@ pub struct RowSet {
 #[derive(Debug)]
 struct Column {
     name: &'static str,
+    nullable: bool,
     values: Values,
+}
+
+/// What a column is made of: values, or values that may be missing. The type decides, so the text of a statement does not
+/// depend on its data.
+pub trait Cell<T> {
+    /// Whether a value may be missing.
+    const NULLABLE: bool;
+    /// The value, if there is one.
+    fn value(self) -> Option<T>;
+}
+
+impl<T> Cell<T> for T {
+    const NULLABLE: bool = false;
+
+    fn value(self) -> Option<T> {
+        Some(self)
+    }
+}
+
+impl<T> Cell<T> for Option<T> {
+    const NULLABLE: bool = true;
+
+    fn value(self) -> Self {
+        self
+    }
 }
 
 #[derive(Debug)]
@@ -50,13 +77,9 @@ macro_rules! column {
     ($(#[$doc:meta])* $method:ident, $variant:ident, $type:ty) => {
         $(#[$doc])*
         #[must_use]
-        pub fn $method<V: Into<Option<$type>>>(
-            mut self,
-            name: &'static str,
-            values: impl IntoIterator<Item = V>,
-        ) -> Self {
-            let values = Values::$variant(values.into_iter().map(Into::into).collect());
-            self.columns.push(Column { name, values });
+        pub fn $method<V: Cell<$type>>(mut self, name: &'static str, values: impl IntoIterator<Item = V>) -> Self {
+            let values = Values::$variant(values.into_iter().map(Cell::value).collect());
+            self.columns.push(Column { name, nullable: V::NULLABLE, values });
             self
         }
     };
@@ -84,11 +107,14 @@ impl RowSet {
     fn postgres(self, first: usize) -> (String, Vec<Value>) {
         let casts: Vec<String> = (first..)
             .zip(&self.columns)
-            .map(|(number, column)| format!("${number}::{}[]", column.values.postgres_type()))
+            .map(|(number, column)| {
+                let through = if column.nullable { "::text" } else { "" };
+                format!("${number}{through}::{}[]", column.values.postgres_type())
+            })
             .collect();
         let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
         let sql = format!("UNNEST({}) AS {}({})", casts.join(", "), self.name, names.join(", "));
-        (sql, self.columns.into_iter().map(|column| column.values.into_array()).collect())
+        (sql, self.columns.into_iter().map(Column::into_value).collect())
     }
 
     fn sqlite(self, first: usize) -> (String, Vec<Value>) {
@@ -106,7 +132,50 @@ impl RowSet {
     }
 }
 
+impl Column {
+    fn into_value(self) -> Value {
+        if self.nullable { self.values.literal().into() } else { self.values.into_array() }
+    }
+}
+
 impl Values {
+    /// Postgres's text form of an array: `{"a",NULL}`.
+    fn literal(&self) -> String {
+        let mut text = String::from("{");
+        for row in 0..self.len() {
+            if row > 0 {
+                text.push(',');
+            }
+            match self.text(row) {
+                None => text.push_str("NULL"),
+                Some(value) => {
+                    text.push('"');
+                    for letter in value.chars() {
+                        if matches!(letter, '"' | '\\') {
+                            text.push('\\');
+                        }
+                        text.push(letter);
+                    }
+                    text.push('"');
+                }
+            }
+        }
+        text.push('}');
+        text
+    }
+
+    fn text(&self, row: usize) -> Option<String> {
+        match self {
+            Self::Uuid(values) => values[row].map(|id| id.to_string()),
+            Self::Text(values) => values[row].clone(),
+            Self::Int(values) => values[row].map(|number| number.to_string()),
+            Self::Big(values) => values[row].map(|number| number.to_string()),
+            Self::Real(values) => values[row].map(|number| number.to_string()),
+            Self::Bool(values) => values[row].map(|flag| flag.to_string()),
+            Self::Time(values) => values[row].map(|time| time.to_rfc3339()),
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Uuid(values) => values.len(),
@@ -155,7 +224,8 @@ impl Values {
         where
             Option<T>: Into<Value>,
         {
-            Value::Array(array_type, Some(Box::new(values.into_iter().map(Into::into).collect())))
+            let values = values.into_iter().flatten().map(|value| Some(value).into());
+            Value::Array(array_type, Some(Box::new(values.collect())))
         }
         match self {
             Self::Uuid(values) => array(ArrayType::Uuid, values),
@@ -262,9 +332,11 @@ mod tests {
             let now = crate::clock::machine_now();
             let rows = RowSet::new("r")
                 .uuid("id", ids)
-                .string("name", [Some("a \"quoted\" 'name'".to_owned()), None])
+                .string("name", [Some("a \"quoted\" 'name', \\ and {braces}".to_owned()), None])
                 .int("number", [Some(-7), None])
                 .big("large", [1_i64 << 40, 0])
+                .time("missing", [None, Some(now)])
+                .uuid("other", [Some(ids[1]), None])
                 .real("share", [0.5, 1e-9])
                 .bool("flag", [true, false])
                 .time("at", [now, now]);
@@ -273,10 +345,15 @@ mod tests {
             let found = database.read().query_all_raw(statement).await.unwrap();
             assert_eq!(found.len(), 2);
             assert_eq!(found[0].try_get::<Uuid>("", "id").unwrap(), ids[0]);
-            assert_eq!(found[0].try_get::<String>("", "name").unwrap(), "a \"quoted\" 'name'");
+            assert_eq!(
+                found[0].try_get::<String>("", "name").unwrap(),
+                "a \"quoted\" 'name', \\ and {braces}"
+            );
             assert_eq!(found[1].try_get::<Option<String>>("", "name").unwrap(), None);
             assert!((found[1].try_get::<f64>("", "share").unwrap() - 1e-9).abs() < 1e-15);
             assert_eq!(found[0].try_get::<DateTime<Utc>>("", "at").unwrap(), now);
+            assert_eq!(found[1].try_get::<Option<DateTime<Utc>>>("", "missing").unwrap(), Some(now));
+            assert_eq!(found[0].try_get::<Option<Uuid>>("", "other").unwrap(), Some(ids[1]));
         }
     }
 

@@ -26,7 +26,9 @@ pub enum BrokerError {
         exchange: String,
     },
     /// What is declared differs from what is there.
-    #[error("queue `{queue}` exists with another {what}: it is {found}, wanted is {wanted}. Drain and delete it by hand, or keep the old value")]
+    #[error(
+        "queue `{queue}` exists with another {what}: it is {found}, wanted is {wanted}. Drain and delete it by hand, or keep the old value"
+    )]
     Mismatch {
         /// The queue.
         queue: String,

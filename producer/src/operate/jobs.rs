@@ -32,7 +32,9 @@ pub async fn cancel(
     now: DateTime<Utc>,
 ) -> Result<CancelOutcome, DbErr> {
     if !job::request_cancel(tx, id, now).await? {
-        return Ok(job::find(tx, id).await?.map_or(CancelOutcome::NotFound, |job| CancelOutcome::AlreadyEnded(job.state)));
+        return Ok(job::find(tx, id)
+            .await?
+            .map_or(CancelOutcome::NotFound, |job| CancelOutcome::AlreadyEnded(job.state)));
     }
     outbox::make_due(tx, id, now).await?;
     write(tx, "cancel", id, operator, now).await?;

@@ -47,7 +47,9 @@ pub enum ReplayError {
     #[error("{0}. Give a corrected payload with --payload")]
     Payload(#[from] PayloadError),
     /// Another unfinished job holds the dedup key.
-    #[error("job {holder} holds the dedup key `{key}` at the moment: wait for it or cancel it, then replay again")]
+    #[error(
+        "job {holder} holds the dedup key `{key}` at the moment: wait for it or cancel it, then replay again"
+    )]
     DedupKeyTaken {
         /// Who holds it.
         holder: JobId,
@@ -189,7 +191,8 @@ async fn write(
     edited: bool,
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
-    let details = serde_json::json!({ "dead_letter": letter.id, "job": letter.job_id, "payload_edited": edited });
+    let details =
+        serde_json::json!({ "dead_letter": letter.id, "job": letter.job_id, "payload_edited": edited });
     let deed = Deed {
         actor: &operator.name,
         verb,

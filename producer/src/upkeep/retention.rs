@@ -23,11 +23,7 @@ pub struct RetentionOptions {
 
 impl Default for RetentionOptions {
     fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(600),
-            step: 200,
-            loose: Duration::from_secs(90 * 24 * 3600),
-        }
+        Self { interval: Duration::from_secs(600), step: 200, loose: Duration::from_secs(90 * 24 * 3600) }
     }
 }
 
@@ -52,7 +48,10 @@ impl Retention {
             match self.pass(&stop).await {
                 Ok(0) => {}
                 Ok(removed) => info!(removed, "retention removed old rows"),
-                Err(error) => error!(error = ackord_entities::error_chain(&error), "retention failed, it tries again later"),
+                Err(error) => error!(
+                    error = ackord_entities::error_chain(&error),
+                    "retention failed, it tries again later"
+                ),
             }
             tokio::select! {
                 () = stop.cancelled() => return,
