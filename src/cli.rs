@@ -57,6 +57,7 @@ struct Global {
 /// The verbs: one line each here and in [`Command::run`].
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(commands::up::UpArgs),
     Publish(commands::publish::PublishArgs),
     Jobs(commands::jobs::JobsArgs),
     DeadLetters(commands::dead_letters::DeadLettersArgs),
@@ -70,6 +71,7 @@ enum Command {
 impl Command {
     async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         match self {
+            Self::Up(args) => args.run(session).await,
             Self::Publish(args) => args.run(session).await,
             Self::Jobs(args) => args.run(session).await,
             Self::DeadLetters(args) => args.run(session).await,
@@ -84,6 +86,7 @@ impl Command {
     /// What the verb's own flags say about the configuration.
     fn concurrency(&self) -> Option<config::Concurrency> {
         match self {
+            Self::Up(args) => args.concurrency.clone(),
             _ => None,
         }
     }
@@ -91,6 +94,7 @@ impl Command {
     /// The log's filter where none is configured. A service tells what it does, a verb only what is wrong.
     fn default_log(&self) -> &'static str {
         match self {
+            Self::Up(_) => "info",
             _ => "warn",
         }
     }

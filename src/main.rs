@@ -6,9 +6,12 @@ mod config;
 mod exit;
 mod lock;
 mod logging;
+mod node;
 mod problem;
+mod registry;
 mod schema;
 mod session;
+mod signals;
 mod terminal;
 
 use std::process::ExitCode;

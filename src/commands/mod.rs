@@ -8,3 +8,4 @@ mod payload;
 pub(crate) mod publish;
 pub(crate) mod reconcile;
 pub(crate) mod schema;
+pub(crate) mod up;
