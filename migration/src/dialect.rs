@@ -14,8 +14,8 @@
 //! | `$strict` | nothing | `STRICT` (types are checked) |
 //! | `$compact` | nothing | `STRICT, WITHOUT ROWID` (one tree; for small rows with a key of their own) |
 
-use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::SchemaManager;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
 const PLACEHOLDERS: [(&str, &str, &str); 9] = [
     ("$uuid", "uuid", "BLOB"),

@@ -19,6 +19,11 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         execute_all(manager, &DOWN).await
     }
+
+    /// On SQLite too: a process that dies half way leaves the old schema, not half of the new one.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
 }
 
 const UP: [&str; 5] = [
