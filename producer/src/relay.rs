@@ -182,10 +182,10 @@ fn report(error: &RoundError, failures: u32) {
     let chain = ackord_entities::error_chain(error);
     match error {
         RoundError::Broker(BrokerError::Blocked { .. }) => {
-            debug!(error = chain, "the broker is blocked, the outbox keeps")
+            debug!(error = chain, "the broker is blocked, the outbox keeps");
         }
         _ if failures == 1 || failures.is_multiple_of(60) => {
-            error!(error = chain, failures, "the relay cannot send, the outbox keeps")
+            error!(error = chain, failures, "the relay cannot send, the outbox keeps");
         }
         _ => debug!(error = chain, failures, "the relay cannot send, the outbox keeps"),
     }

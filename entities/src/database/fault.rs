@@ -35,7 +35,7 @@ pub fn classify(error: &DbErr) -> Fault {
 fn classify_runtime(error: &RuntimeErr) -> Fault {
     match error {
         RuntimeErr::SqlxError(error) => classify_sqlx(error),
-        _ => Fault::Permanent,
+        RuntimeErr::Internal(_) => Fault::Permanent,
     }
 }
 

@@ -160,18 +160,16 @@ impl NewLetter {
     /// A job's message is one letter per seq. A message without a job id is one letter per content: the same bytes given
     /// up twice are kept once.
     fn message_key(&self) -> String {
-        match (self.job_id, self.message.seq) {
-            (Some(job), seq) => format!("{job}/{}", seq.unwrap_or(1)),
-            (None, _) => {
-                let mut hasher = blake3::Hasher::new();
-                hasher.update(self.message.message_id.as_deref().unwrap_or_default().as_bytes());
-                hasher.update(&[0]);
-                hasher.update(self.message.kind.as_deref().unwrap_or_default().as_bytes());
-                hasher.update(&[0]);
-                hasher.update(&self.message.body);
-                hasher.finalize().to_hex().to_string()
-            }
+        if let Some(job) = self.job_id {
+            return format!("{job}/{}", self.message.seq.unwrap_or(1));
         }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.message.message_id.as_deref().unwrap_or_default().as_bytes());
+        hasher.update(&[0]);
+        hasher.update(self.message.kind.as_deref().unwrap_or_default().as_bytes());
+        hasher.update(&[0]);
+        hasher.update(&self.message.body);
+        hasher.finalize().to_hex().to_string()
     }
 }
 
