@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ackord_entities::envelope::{DEATH_QUEUE_HEADER, DEATH_REASON_HEADER};
+use ackord_entities::fault;
 use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::dead_letter::{self, NewLetter, Reason};
 use ackord_producer::broker::topology::{DEAD_LETTERS, UNROUTABLE};
@@ -64,6 +65,7 @@ impl Archive {
             } else {
                 Answer::HandBack
             };
+            fault::point("archived_before_ack");
             settlements.settle(&[(delivery.tag, answer)]);
         }
     }

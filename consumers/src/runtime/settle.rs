@@ -77,6 +77,7 @@ impl Settlements {
         for tag in &acks[together..] {
             let _ = self.settler.ack(*tag, false);
         }
+        fault::point("settled");
         self.changed.notify_one();
     }
 }

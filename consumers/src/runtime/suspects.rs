@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::suspect;
@@ -133,6 +134,7 @@ impl Shared {
         }
         suspect::record_start(&tx, job, now).await?;
         tx.commit().await?;
+        fault::point("start_recorded");
         Ok(None)
     }
 }

@@ -1,6 +1,7 @@
 //! Telling a broker that forgot what it has to know.
 
 use ackord_entities::database::Database;
+use ackord_entities::fault;
 use ackord_entities::queue::outbox;
 use sea_orm::DbErr;
 
@@ -16,7 +17,9 @@ pub async fn reconcile(database: &Database, kind: Option<&str>, doorbell: &Doorb
     let tx = database.begin().await?;
     let now = database.clock().now(&tx).await?;
     let written = outbox::reconcile(&tx, kind, now).await?;
+    fault::point("reconcile_before_commit");
     tx.commit().await?;
+    fault::point("reconcile_after_commit");
     doorbell.ring();
     Ok(written)
 }
