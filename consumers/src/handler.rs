@@ -91,7 +91,7 @@ pub struct Turn<J> {
     pub id: JobId,
     /// The payload.
     pub job: J,
-    /// The attempt this is, from 1.
+    /// The attempt this is, from 1, as far as was known when the turn began.
     pub attempt: u32,
     /// The seq of the message that brought it.
     pub seq: i32,

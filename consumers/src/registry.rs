@@ -15,8 +15,6 @@ use crate::handler::{Context, End, Handler, Outcome, Turn, Tx};
 #[derive(Clone)]
 pub(crate) struct AnyTurn {
     pub(crate) id: JobId,
-    pub(crate) attempt: u32,
-    pub(crate) seq: i32,
     typed: Arc<dyn Any + Send + Sync>,
 }
 
@@ -106,7 +104,7 @@ impl<H: Handler> ErasedHandler for Typed<H> {
             // Reported as mixed up by whichever half is called with it.
             Err(_) => Arc::new(()),
         };
-        AnyTurn { id, attempt, seq, typed }
+        AnyTurn { id, typed }
     }
 
     fn subject(&self, turn: &AnyTurn) -> Option<String> {

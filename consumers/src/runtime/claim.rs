@@ -14,7 +14,7 @@ use tracing::{debug, info};
 use super::desk::lock_one;
 use super::fence::{Verdict, judge};
 use super::flush::{Flusher, guarded};
-use super::item::{Error, Expect, Item, Work};
+use super::item::{Error, Expect, Item, Started, Work};
 use super::settle::Answer;
 use crate::error::JobError;
 use crate::handler::Tx;
@@ -65,10 +65,7 @@ impl Flusher {
                 settlements.settle(&[(*tag, Answer::Ack)]);
                 item.expect = Expect::Claim { seq, held };
                 item.message.seq = Some(seq);
-                item.started_at = Some(started_at);
-                if let Some(turn) = &mut item.turn {
-                    turn.seq = seq;
-                }
+                item.started = Some(Started::At(started_at));
                 Ok(Claimed::Yes(item))
             }
         }
@@ -101,6 +98,7 @@ impl Flusher {
         dedup::release(&tx, &[id]).await?;
         guarded(self.handler.accept(turn, &Tx::new(&tx, now))).await?;
         self.mark_running(&tx, &row, now).await?;
+        fault::point("claim_before_commit");
         tx.commit().await?;
         debug!(job.kind = self.handler.spec().kind, job.id = %id, "a job was claimed");
         Ok(Step::Claimed { seq: row.seq + 1, held, started_at: now })

@@ -399,7 +399,7 @@ impl<'t> Desk<'t> {
             state,
             attempt: case.row.attempt,
             deferrals: case.row.deferrals,
-            started_at: case.item.started_at,
+            started_at: case.item.started.map(|started| started.by(self.now)),
             error: None,
             result: None,
         }
@@ -426,7 +426,7 @@ impl<'t> Desk<'t> {
             worker: self.flusher.shared.name.clone(),
             outcome,
             error,
-            started_at: case.item.started_at.unwrap_or(self.now),
+            started_at: case.item.started.map_or(self.now, |started| started.by(self.now)),
         });
     }
 

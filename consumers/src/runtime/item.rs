@@ -1,6 +1,7 @@
 //! One delivery on its way to the commit.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ackord_entities::envelope::Message;
 use ackord_entities::ids::JobId;
@@ -8,7 +9,7 @@ use ackord_entities::queue::attempt::Outcome as AttemptOutcome;
 use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::lease::Held;
 use ackord_producer::broker::Tag;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use super::settle::Settlements;
 use super::suspects::InFlight;
@@ -30,12 +31,34 @@ pub(crate) struct Item {
     pub(crate) turn: Option<AnyTurn>,
     /// What there is to commit.
     pub(crate) work: Work,
-    /// When the work started, by the database's clock.
-    pub(crate) started_at: Option<DateTime<Utc>>,
+    /// When the work started, if it did.
+    pub(crate) started: Option<Started>,
     /// Says in the file of what is in flight that this is; cleared when the item is dropped.
     pub(crate) in_flight: Option<InFlight>,
     /// Whether it ran as a suspect: if it gets through, it is none any more.
     pub(crate) was_suspect: bool,
+}
+
+/// When work started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Started {
+    /// By the database's clock: a claim has read it.
+    At(DateTime<Utc>),
+    /// By a clock that only measures durations.
+    Here(Instant),
+}
+
+impl Started {
+    /// The start by the database's clock, which says `now`.
+    pub(crate) fn by(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(time) => time,
+            Self::Here(instant) => {
+                let elapsed = chrono::TimeDelta::from_std(instant.elapsed()).unwrap_or_default();
+                (now - elapsed).trunc_subsecs(6)
+            }
+        }
+    }
 }
 
 /// What the commit expects to find.

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::job;
@@ -19,7 +20,7 @@ use super::claim::Claimed;
 use super::commit;
 use super::fence::{Verdict, judge};
 use super::flush::Flusher;
-use super::item::{Expect, Item, Work};
+use super::item::{Expect, Item, Started, Work};
 use super::perform::{Performed, perform};
 use super::receive::{self, Received};
 use super::settle::{Answer, Settlements};
@@ -44,7 +45,16 @@ pub(crate) struct KindRunner {
 struct Waiting {
     item: Item,
     decoded: Decoded,
+    /// The number of the attempt, as far as the rows said when it arrived.
+    attempt: u32,
     is_suspect: bool,
+}
+
+/// What a kind has under way. It outlives a consumer: work whose channel died still goes on to its commit.
+struct UnderWay {
+    slots: Arc<Semaphore>,
+    performing: Performing,
+    running: JoinSet<()>,
 }
 
 /// What runs, and who else asks for it.
@@ -61,14 +71,19 @@ impl KindRunner {
         let (finished, arriving) = mpsc::unbounded_channel();
         let committer = tokio::spawn(commit::run(self.flusher.clone(), arriving));
         let kind = self.flusher.handler.spec().kind;
+        let mut under_way = UnderWay {
+            slots: Arc::new(Semaphore::new(self.concurrency.max(1))),
+            performing: Performing::default(),
+            running: JoinSet::new(),
+        };
         let mut failures = 0;
         while !self.stop.is_cancelled() {
             let broker = &self.flusher.shared.broker;
-            match broker.consume(&queue_of(kind), self.prefetch()).await {
+            match broker.consume(&queue_of(kind), self.prefetch_unless_paused()).await {
                 Ok(consumer) => {
                     failures = 0;
                     self.flusher.shared.health.update(|health| drop(health.not_consuming.remove(kind)));
-                    if let Ended::Stopped = self.consume(consumer, &finished).await {
+                    if let Ended::Stopped = self.consume(consumer, &finished, &mut under_way).await {
                         break;
                     }
                     warn!(job.kind = kind, "the consumer ended, another one is started");
@@ -102,19 +117,28 @@ impl KindRunner {
         self.concurrency + 2 * self.flusher.handler.spec().max_group
     }
 
-    async fn consume(&self, mut consumer: Consumer, finished: &mpsc::UnboundedSender<Item>) -> Ended {
+    fn is_paused(&self) -> bool {
+        self.paused.borrow().contains(self.flusher.handler.spec().kind)
+    }
+
+    fn prefetch_unless_paused(&self) -> usize {
+        if self.is_paused() { 0 } else { self.prefetch() }
+    }
+
+    async fn consume(
+        &self,
+        mut consumer: Consumer,
+        finished: &mpsc::UnboundedSender<Item>,
+        under_way: &mut UnderWay,
+    ) -> Ended {
         let settlements = Arc::new(Settlements::new(consumer.settler.clone()));
-        let slots = Arc::new(Semaphore::new(self.concurrency.max(1)));
-        let performing = Performing::default();
         let mut paused = self.paused.clone();
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
-        let mut running = JoinSet::new();
         let mut batch: Vec<Delivery> = Vec::with_capacity(BATCH);
-        self.apply_pause(&mut paused, &settlements, &mut waiting);
         let ended = loop {
-            while let Some(permit) = self.free_slot(&slots, &waiting) {
+            while let Some(permit) = free_slot(&under_way.slots, &waiting) {
                 let Some(next) = waiting.pop_front() else { break };
-                self.start(next, permit, &performing, finished, &mut running);
+                self.start(next, permit, finished, under_way);
             }
             tokio::select! {
                 () = self.stop.cancelled() => break Ended::Stopped,
@@ -124,23 +148,22 @@ impl KindRunner {
                     }
                     self.receive(&mut batch, &settlements, &mut waiting, finished).await;
                 }
-                Some(result) = running.join_next(), if !running.is_empty() => report_panic(result),
-                Ok(()) = paused.changed() => self.apply_pause(&mut paused, &settlements, &mut waiting),
+                Some(result) = under_way.running.join_next(), if !under_way.running.is_empty() => report_panic(result),
+                Ok(()) = paused.changed() => {
+                    paused.mark_unchanged();
+                    self.apply_pause(&settlements, &mut waiting);
+                }
             }
         };
         consumer.settler.stop();
         hand_back(&settlements, waiting.into_iter().map(|one| one.item));
-        while let Some(result) = running.join_next().await {
-            report_panic(result);
-        }
         if matches!(ended, Ended::Stopped) {
+            while let Some(result) = under_way.running.join_next().await {
+                report_panic(result);
+            }
             self.until_settled(&settlements, &mut consumer).await;
         }
         ended
-    }
-
-    fn free_slot(&self, slots: &Arc<Semaphore>, waiting: &VecDeque<Waiting>) -> Option<OwnedSemaphorePermit> {
-        if waiting.is_empty() { None } else { Arc::clone(slots).try_acquire_owned().ok() }
     }
 
     /// Keeps the consumer until the last commit is settled, so that nothing that is done is delivered again.
@@ -148,22 +171,22 @@ impl KindRunner {
         while let Ok(delivery) = consumer.deliveries.try_recv() {
             let _ = settlements.settler().hand_back(delivery.tag);
         }
-        while settlements.unsettled() > 0 && !self.flusher.shared.stop_committing.is_cancelled() {
-            settlements.changed().await;
+        while settlements.unsettled() > 0 {
+            tokio::select! {
+                () = settlements.changed() => {}
+                () = self.flusher.shared.stop_committing.cancelled() => return,
+            }
         }
     }
 
-    fn apply_pause(
-        &self,
-        paused: &mut watch::Receiver<HashSet<String>>,
-        settlements: &Settlements,
-        waiting: &mut VecDeque<Waiting>,
-    ) {
-        let kind = self.flusher.handler.spec().kind;
-        let is_paused = paused.borrow_and_update().contains(kind);
-        settlements.settler().set_prefetch(if is_paused { 0 } else { self.prefetch() });
-        if is_paused {
-            debug!(job.kind = kind, waiting = waiting.len(), "the kind is paused");
+    fn apply_pause(&self, settlements: &Settlements, waiting: &mut VecDeque<Waiting>) {
+        settlements.settler().set_prefetch(self.prefetch_unless_paused());
+        if self.is_paused() {
+            debug!(
+                job.kind = self.flusher.handler.spec().kind,
+                waiting = waiting.len(),
+                "the kind is paused"
+            );
             hand_back(settlements, waiting.drain(..).map(|one| one.item));
         }
     }
@@ -177,6 +200,11 @@ impl KindRunner {
         finished: &mpsc::UnboundedSender<Item>,
     ) {
         settlements.received(batch.iter().map(|delivery| delivery.tag));
+        if self.is_paused() {
+            // Delivered before the broker heard of the pause.
+            let answers: Vec<_> = batch.drain(..).map(|delivery| (delivery.tag, Answer::HandBack)).collect();
+            return settlements.settle(&answers);
+        }
         let received = match self.read(settlements, batch).await {
             Ok(received) => received,
             Err(error) => {
@@ -191,6 +219,7 @@ impl KindRunner {
             }
         };
         batch.clear();
+        fault::point("received");
         for one in received {
             match one {
                 Sorted::ToCommit(item) => drop(finished.send(item)),
@@ -210,10 +239,12 @@ impl KindRunner {
         } else {
             HashMap::new()
         };
+        shared.health.update(|health| health.database = None);
         let sorted = received.into_iter().map(|Received { mut item, decoded, deliveries_before }| {
             let (Some(id), Some(decoded)) = (item.id, decoded) else { return Sorted::ToCommit(item) };
             let row = rows.get(&id);
             let is_suspect = shared.suspects.is_suspect(id, deliveries_before);
+            let attempt = row.map_or(1, |row| row.attempt.unsigned_abs() + 1);
             if spec.performs || is_suspect {
                 let verdict = judge(item.message.seq, row, spec.accepts_direct);
                 let has_work = !spec.performs
@@ -222,10 +253,9 @@ impl KindRunner {
                         verdict == Verdict::Turn && !row.cancel_requested && row.attempt < row.max_attempts
                     });
                 if has_work {
-                    return Sorted::ToPerform(Waiting { item, decoded, is_suspect });
+                    return Sorted::ToPerform(Waiting { item, decoded, attempt, is_suspect });
                 }
             }
-            let attempt = row.map_or(1, |row| row.attempt.unsigned_abs() + 1);
             item.turn = Some(handler.turn(
                 decoded,
                 id,
@@ -242,20 +272,19 @@ impl KindRunner {
         &self,
         job: Waiting,
         permit: OwnedSemaphorePermit,
-        performing: &Performing,
         finished: &mpsc::UnboundedSender<Item>,
-        running: &mut JoinSet<()>,
+        under_way: &mut UnderWay,
     ) {
         let Some(id) = job.item.id else { return drop(finished.send(job.item)) };
         // A second delivery of a job that runs here joins it: it is settled behind it.
-        if let Some(others) = lock(performing).get_mut(&id) {
+        if let Some(others) = lock(&under_way.performing).get_mut(&id) {
             others.push(job.item);
             return;
         }
-        lock(performing).insert(id, Vec::new());
+        lock(&under_way.performing).insert(id, Vec::new());
         let (flusher, performing, finished) =
-            (self.flusher.clone(), Arc::clone(performing), finished.clone());
-        running.spawn(async move {
+            (self.flusher.clone(), Arc::clone(&under_way.performing), finished.clone());
+        under_way.running.spawn(async move {
             let item = if job.is_suspect {
                 flusher.run_suspect(job, id).await
             } else {
@@ -287,10 +316,9 @@ impl Flusher {
 
     /// Claims (hand-over kinds) and performs. Answers what is left to commit.
     async fn run(&self, job: Waiting, id: JobId) -> Option<Item> {
-        let Waiting { mut item, decoded, .. } = job;
+        let Waiting { mut item, decoded, attempt, .. } = job;
         item.in_flight = self.shared.suspects.in_flight(id);
         let lease_key = decoded.lease_key.clone();
-        let attempt = self.attempt_number(id).await;
         let seq = item.message.seq.unwrap_or(1);
         item.turn = Some(self.handler.turn(decoded, id, attempt, seq, item.message.traceparent.clone()));
         if self.handler.spec().hand_over {
@@ -299,17 +327,12 @@ impl Flusher {
                 return Some(item);
             }
         } else {
-            item.started_at = Some(self.shared.database.clock().now(self.shared.database.read()).await.ok()?);
+            item.started = Some(Started::Here(Instant::now()));
         }
-        ackord_entities::fault::point("performing");
+        fault::point("performing");
         item.work = self.perform_held(&item, id).await;
-        ackord_entities::fault::point("performed");
+        fault::point("performed");
         Some(item)
-    }
-
-    async fn attempt_number(&self, id: JobId) -> u32 {
-        let rows = job::fences(self.shared.database.read(), &[id]).await.unwrap_or_default();
-        rows.first().map_or(1, |row| row.attempt.unsigned_abs() + 1)
     }
 
     /// Claims until the database lets it. `None`: the job was put off.
@@ -400,6 +423,10 @@ impl Flusher {
         }
         None
     }
+}
+
+fn free_slot(slots: &Arc<Semaphore>, waiting: &VecDeque<Waiting>) -> Option<OwnedSemaphorePermit> {
+    if waiting.is_empty() { None } else { Arc::clone(slots).try_acquire_owned().ok() }
 }
 
 fn hand_back(settlements: &Settlements, items: impl Iterator<Item = Item>) {

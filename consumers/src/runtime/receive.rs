@@ -68,7 +68,7 @@ fn read_one(handler: &dyn ErasedHandler, settlements: &Arc<Settlements>, deliver
             expect: Expect::Delivery(delivery.tag, Arc::clone(settlements)),
             turn: None,
             work,
-            started_at: None,
+            started: None,
             in_flight: None,
             was_suspect: false,
         },

@@ -61,7 +61,8 @@ pub trait Job: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync +
         None
     }
 
-    /// At most one unfinished job of the kind has this key.
+    /// At most one waiting job of the kind has this key. A job lets go of it when its work is claimed, so a job that is published
+    /// while one runs is a new one.
     fn dedup_key(&self) -> Option<String> {
         None
     }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use ackord_entities::database::Database;
+use ackord_entities::fault;
 use ackord_entities::ids::JobId;
+use ackord_entities::jobs::OnDuplicate;
 use ackord_entities::queue::attempt::{self, Outcome};
 use ackord_entities::queue::job::{ErrorText, Transition};
 use ackord_entities::queue::outbox::{Cause, NewMessage};
 use ackord_entities::queue::state::JobState;
-use ackord_entities::queue::{job, lease, outbox};
+use ackord_entities::queue::{dedup, job, lease, outbox};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -118,6 +120,10 @@ async fn put_back(database: &Database, jobs: &[JobId]) -> Result<usize, DbErr> {
     let mut messages = Vec::new();
     for row in &running {
         let Some(model) = job::find(&tx, row.id).await? else { continue };
+        if let Some(key) = &row.dedup_key {
+            // The claim released it. Should somebody else hold it by now, the lease keeps the two apart.
+            dedup::take(&tx, &model.kind, key, row.id, OnDuplicate::Drop).await?;
+        }
         warn!(job.id = %row.id, job.kind = model.kind, job.attempt = row.attempt, "a lease expired, the job is put back");
         messages.push(NewMessage {
             job_id: row.id,
@@ -132,6 +138,8 @@ async fn put_back(database: &Database, jobs: &[JobId]) -> Result<usize, DbErr> {
     outbox::put(&tx, &messages, now).await?;
     let freed = lease::free(&tx, &ids).await?;
     outbox::wake_waiters(&tx, &freed, now).await?;
+    fault::point("put_back_before_commit");
     tx.commit().await?;
+    fault::point("put_back_after_commit");
     Ok(ids.len())
 }
