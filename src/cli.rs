@@ -20,13 +20,14 @@ Examples:
   ackord jobs list --state failed,dead    what went wrong
   ackord jobs show ID                     the whole story of one job
 
-Configuration: ackord.toml, then ACKORD_DATABASE, ACKORD_LOG, ACKORD_LOG_FORMAT, ACKORD_CONCURRENCY, then flags; the later
-one counts. `ackord config` shows what came of it. Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 refused,
-5 database, 6 the job waited for ended badly, 7 timed out.";
+Configuration: ackord.toml, then ACKORD_DATABASE, ACKORD_LOG, ACKORD_LOG_FORMAT and
+ACKORD_CONCURRENCY, then flags; the later one counts. `ackord config` shows what came of it.
+Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 refused, 5 database,
+6 the job waited for ended badly, 7 timed out.";
 
 /// Durable jobs: a message is acknowledged only when the database agrees.
 #[derive(Debug, Parser)]
-#[command(name = "ackord", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "ackord", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     global: Global,

@@ -29,6 +29,7 @@ pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
         let alignment = if column.numbers { CellAlignment::Right } else { CellAlignment::Left };
         Cell::new(text).set_alignment(alignment)
     };
+    // Two blanks between columns, none before the first.
     table.set_header(columns.iter().map(|column| cell(column, column.title.to_owned())));
     for row in rows {
         table.add_row(columns.iter().zip(row).map(|(column, text)| cell(column, text)));
@@ -36,6 +37,9 @@ pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
     let arrangement =
         if table.is_tty() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
     table.set_content_arrangement(arrangement);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
