@@ -1,10 +1,11 @@
 //! The handlers that this program runs: one line per kind.
 
+use ackord_consumers::jobs::SynthesisHandler;
 use ackord_consumers::registry::Registry;
 
 /// The handler of every kind in the catalogue.
 pub(crate) fn registry() -> Registry {
-    Registry::new()
+    Registry::new().with(SynthesisHandler::default())
 }
 
 #[cfg(test)]

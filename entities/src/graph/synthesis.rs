@@ -4,8 +4,8 @@
 //! touches visibility or creator.
 
 use chrono::{DateTime, Utc};
+use sea_orm::FromQueryResult;
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, QueryOrder, QuerySelect};
 
 use super::node::{NodeType, Visibility};
 use crate::database::Sql;
@@ -303,16 +303,16 @@ pub async fn by_key_prefix(
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     // Not LIKE: it has no escape character on SQLite unless one is declared.
-    let begins = Expr::cust_with_values(
-        "substr(node_key, 1, $1) = $2",
-        [Value::from(i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX)), Value::from(prefix)],
-    );
-    Entity::find()
-        .filter(COLUMN.graph_id.eq(graph))
-        .filter(begins)
-        .order_by_desc(COLUMN.created_at)
-        .order_by_desc(COLUMN.id)
-        .limit(limit)
-        .all(connection)
-        .await
+    let statement = Sql::new(connection.get_database_backend())
+        .text("SELECT * FROM write_syntheses WHERE graph_id = ")
+        .bind(graph)
+        .text(" AND substr(node_key, 1, ")
+        .bind(i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX))
+        .text(") = ")
+        .bind(prefix)
+        .text(" ORDER BY created_at DESC, id DESC LIMIT ")
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .build();
+    let rows = connection.query_all_raw(statement).await?;
+    rows.iter().map(|row| Model::from_query_result(row, "")).collect()
 }

@@ -46,3 +46,7 @@ fn write(brief: &Brief) -> Written {
     let (themes, rest) = themes::themes(chosen, &sentences, brief, &topic);
     Written::Text(compose::compose(lead, themes, rest, &sentences, &topic))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

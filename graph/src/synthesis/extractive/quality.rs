@@ -463,6 +463,8 @@ const PREPOSITIONS: &[&str] = &[
     "internally",
     "currently",
 ];
+/// A sentence worse than this is left out, however much it has to do with the topic.
+const LEAST_FITNESS: f64 = 0.37;
 const FEWEST_WORDS: usize = 4;
 const MOST_WORDS: usize = 60;
 
@@ -481,7 +483,7 @@ pub(super) fn fitness(fact: &Fact) -> Fitness {
         * by_wording(&lower, &words)
         * by_shape(text, &words)
         * by_code(&words);
-    if score < 0.12 {
+    if score < LEAST_FITNESS {
         Fitness::Unfit
     } else if leans(&lower) {
         Fitness::Behind(score)
