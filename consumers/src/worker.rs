@@ -166,7 +166,7 @@ async fn wait_for_all(tasks: &mut JoinSet<String>, stop: &CancellationToken) {
     while let Some(ended) = tasks.join_next().await {
         match ended {
             Ok(name) if !stop.is_cancelled() => {
-                error!(task = name, "a part of the worker ended by itself; the worker stops")
+                error!(task = name, "a part of the worker ended by itself; the worker stops");
             }
             Ok(_) => continue,
             Err(error) => error!(error = %error, "a part of the worker ended in a panic; the worker stops"),

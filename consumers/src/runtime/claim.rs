@@ -177,12 +177,11 @@ impl Flusher {
             tokio::time::sleep(pause).await;
             match self.renew(held).await {
                 Ok(renewed) if renewed == held.len() => {
-                    valid_until = tokio::time::Instant::now() + self.shared.lease
+                    valid_until = tokio::time::Instant::now() + self.shared.lease;
                 }
-                Ok(_) => return,
                 // The database is away. Until the lease is over by our own count it is still ours.
                 Err(_) if tokio::time::Instant::now() < valid_until => {}
-                Err(_) => return,
+                Ok(_) | Err(_) => return,
             }
         }
     }

@@ -87,22 +87,22 @@ impl Flusher {
         let mut ready = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let row = item.id.and_then(|id| rows.get(&id));
-            match (&item.expect, row) {
-                (Expect::Claim { seq, held: wanted }, row) => {
-                    match row.filter(|row| is_ours(row, *seq, wanted, &held)) {
-                        Some(row) => self.turn(&mut desk, &mut ready, Case { index, item, row }).await?,
-                        None => {
-                            info!(job.kind = self.handler.spec().kind, job.id = ?item.id, "a late worker's result is dropped")
-                        }
-                    }
+            let (verdict, row) = match &item.expect {
+                Expect::Claim { seq, held: wanted } => {
+                    let row = row.filter(|row| is_ours(row, *seq, wanted, &held));
+                    (if row.is_some() { Verdict::Turn } else { Verdict::Done }, row)
                 }
-                (Expect::Delivery(..), row) => {
-                    match (judge(item.message.seq, row, self.handler.spec().accepts_direct), row) {
-                        (Verdict::Turn, Some(row)) => {
-                            self.turn(&mut desk, &mut ready, Case { index, item, row }).await?
-                        }
-                        (verdict, _) => desk.not_its_turn(index, item, verdict),
-                    }
+                Expect::Delivery(..) => {
+                    (judge(item.message.seq, row, self.handler.spec().accepts_direct), row)
+                }
+            };
+            match (verdict, row) {
+                (Verdict::Turn, Some(row)) => {
+                    self.turn(&mut desk, &mut ready, Case { index, item, row }).await?;
+                }
+                (verdict, _) if item.is_delivery() => desk.not_its_turn(index, item, verdict),
+                _ => {
+                    info!(job.kind = self.handler.spec().kind, job.id = ?item.id, "a late worker's result is dropped");
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
@@ -14,17 +14,14 @@ use sea_orm::DbErr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
-use super::claim::Claimed;
 use super::commit;
 use super::fence::{Verdict, judge};
 use super::flush::Flusher;
-use super::item::{Expect, Item, Started, Work};
-use super::perform::{Performed, perform};
+use super::item::{Expect, Item};
 use super::receive::{self, Received};
 use super::settle::{Answer, Settlements};
-use crate::handler::Context;
 use crate::registry::Decoded;
 
 /// Deliveries read at once.
@@ -42,12 +39,12 @@ pub(crate) struct KindRunner {
 }
 
 /// A job that waits for a slot.
-struct Waiting {
-    item: Item,
-    decoded: Decoded,
+pub(super) struct Waiting {
+    pub(super) item: Item,
+    pub(super) decoded: Decoded,
     /// The number of the attempt, as far as the rows said when it arrived.
-    attempt: u32,
-    is_suspect: bool,
+    pub(super) attempt: u32,
+    pub(super) is_suspect: bool,
 }
 
 /// What a kind has under way. It outlives a consumer: work whose channel died still goes on to its commit.
@@ -67,6 +64,7 @@ enum Ended {
 
 impl KindRunner {
     /// Runs until `stop`, then drains: what waits goes back, what runs may finish.
+    #[allow(clippy::disallowed_methods, reason = "the channel holds deliveries, which the prefetch bounds")]
     pub(crate) async fn run(self) {
         let (finished, arriving) = mpsc::unbounded_channel();
         let committer = tokio::spawn(commit::run(self.flusher.clone(), arriving));
@@ -304,125 +302,6 @@ impl KindRunner {
 enum Sorted {
     ToCommit(Item),
     ToPerform(Waiting),
-}
-
-impl Flusher {
-    /// A job nobody suspects. Short ones stand aside while a suspect runs.
-    async fn run_job(&self, job: Waiting, id: JobId) -> Option<Item> {
-        let _together =
-            if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.read().await) };
-        self.run(job, id).await
-    }
-
-    /// Claims (hand-over kinds) and performs. Answers what is left to commit.
-    async fn run(&self, job: Waiting, id: JobId) -> Option<Item> {
-        let Waiting { mut item, decoded, attempt, .. } = job;
-        item.in_flight = self.shared.suspects.in_flight(id);
-        let lease_key = decoded.lease_key.clone();
-        let seq = item.message.seq.unwrap_or(1);
-        item.turn = Some(self.handler.turn(decoded, id, attempt, seq, item.message.traceparent.clone()));
-        if self.handler.spec().hand_over {
-            item = self.claimed(item, lease_key.as_deref()).await?;
-            if item.is_delivery() {
-                return Some(item);
-            }
-        } else {
-            item.started = Some(Started::Here(Instant::now()));
-        }
-        fault::point("performing");
-        item.work = self.perform_held(&item, id).await;
-        fault::point("performed");
-        Some(item)
-    }
-
-    /// Claims until the database lets it. `None`: the job was put off.
-    async fn claimed(&self, mut item: Item, lease_key: Option<&str>) -> Option<Item> {
-        let mut outages = 0;
-        loop {
-            match self.claim(item, lease_key).await {
-                Ok(Claimed::Yes(item) | Claimed::No(item)) => return Some(item),
-                Ok(Claimed::PutOff) => return None,
-                Err((unclaimed, error)) => {
-                    outages += 1;
-                    item = unclaimed;
-                    if self.shared.stop_performing.is_cancelled() {
-                        item.work = Work::HandBack;
-                        return Some(item);
-                    }
-                    warn!(job.kind = self.handler.spec().kind, error = %error, "a claim waits for the database");
-                    tokio::time::sleep(
-                        Backoff { longest: Duration::from_secs(5), ..Backoff::DEFAULT }.delay_after(outages),
-                    )
-                    .await;
-                }
-            }
-        }
-    }
-
-    /// The slow half, while the leases of a claim are kept.
-    async fn perform_held(&self, item: &Item, id: JobId) -> Work {
-        let Some(turn) = &item.turn else { return Work::HandBack };
-        if !self.handler.spec().performs {
-            return Work::Done(self.handler.no_output());
-        }
-        let token = self.shared.stop_performing.child_token();
-        let _running = self.shared.running(id, token.clone());
-        let context = Context::new(self.shared.database.clone(), self.handler.spec().kind, id, token.clone());
-        let performed = match &item.expect {
-            Expect::Delivery(..) => perform(&*self.handler, turn, &context).await,
-            Expect::Claim { held, .. } => {
-                let performing = perform(&*self.handler, turn, &context);
-                tokio::pin!(performing);
-                tokio::select! {
-                    performed = &mut performing => performed,
-                    () = self.keep_leases(held) => {
-                        warn!(job.kind = self.handler.spec().kind, job.id = %id, "the lease is lost, the work is stopped");
-                        token.cancel();
-                        performing.await
-                    }
-                }
-            }
-        };
-        match performed {
-            Performed::Done(output) => Work::Done(output),
-            Performed::Errored(error) => Work::Errored(error),
-            Performed::Stopped => Work::HandBack,
-        }
-    }
-
-    /// A job that may have killed a process: its start is recorded first, no other suspect runs beside it, and after the last
-    /// allowed start it is given up. It is committed here, by itself.
-    async fn run_suspect(&self, job: Waiting, id: JobId) -> Option<Item> {
-        let _turn = self.shared.suspects.turn.lock().await;
-        let _alone =
-            if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.write().await) };
-        info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died");
-        let item = match self.shared.record_start(id).await {
-            Err(_away) => {
-                let mut item = job.item;
-                item.work = Work::HandBack;
-                Some(item)
-            }
-            Ok(Some(starts)) => {
-                let Waiting { mut item, decoded, .. } = job;
-                let seq = item.message.seq.unwrap_or(1);
-                item.turn =
-                    Some(self.handler.turn(decoded, id, starts, seq, item.message.traceparent.clone()));
-                item.work = super::suspects::killed_worker(starts);
-                item.was_suspect = true;
-                Some(item)
-            }
-            Ok(None) => {
-                let mut item = self.run(job, id).await?;
-                item.was_suspect = true;
-                Some(item)
-            }
-        };
-        if let Some(item) = item {
-            self.commit(vec![item]).await;
-        }
-        None
-    }
 }
 
 fn free_slot(slots: &Arc<Semaphore>, waiting: &VecDeque<Waiting>) -> Option<OwnedSemaphorePermit> {

@@ -14,6 +14,7 @@
 //! | `receive` | reads a delivery: who is it, which kind, which payload |
 //! | `fence` | compares a delivery with its job's row and says what it means |
 //! | `kind` | one kind's loop: deliveries in, performed work out |
+//! | `run` | one job: claimed, performed, alone if it is a suspect |
 //! | `claim` | takes a hand-over job: running, leased, acknowledged |
 //! | `perform` | runs the slow half: time limit, panics, cancellation |
 //! | `commit` | groups what is finished and runs the transaction until it is through |
@@ -36,6 +37,7 @@ pub(crate) mod kind;
 mod ledger;
 mod perform;
 mod receive;
+mod run;
 mod settle;
 pub(crate) mod shared;
 pub(crate) mod suspects;
