@@ -11,6 +11,7 @@ use ackord_producer::broker::Broker;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::health::Health;
@@ -136,11 +137,15 @@ impl Worker {
             }
         }
         info!(kinds = tasks.len(), worker = self.options.name, "the worker takes work");
-        let deadline = tokio::spawn(deadline(Arc::clone(&self.shared), self.options.grace, stop.clone()));
+        // Ends with this future: a worker that is dropped leaves nothing running behind it.
+        let _deadline = AbortOnDropHandle::new(tokio::spawn(deadline(
+            Arc::clone(&self.shared),
+            self.options.grace,
+            stop.clone(),
+        )));
         wait_for_all(&mut tasks, &stop).await;
         watch_stop.cancel();
         wait_for_all(&mut background, &watch_stop).await;
-        deadline.abort();
         info!(worker = self.options.name, "the worker has stopped");
     }
 }

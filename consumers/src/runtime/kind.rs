@@ -14,6 +14,7 @@ use sea_orm::DbErr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, warn};
 
 use super::commit;
@@ -67,7 +68,7 @@ impl KindRunner {
     #[allow(clippy::disallowed_methods, reason = "the channel holds deliveries, which the prefetch bounds")]
     pub(crate) async fn run(self) {
         let (finished, arriving) = mpsc::unbounded_channel();
-        let committer = tokio::spawn(commit::run(self.flusher.clone(), arriving));
+        let committer = AbortOnDropHandle::new(tokio::spawn(commit::run(self.flusher.clone(), arriving)));
         let kind = self.flusher.handler.spec().kind;
         let mut under_way = UnderWay {
             slots: Arc::new(Semaphore::new(self.concurrency.max(1))),

@@ -7,11 +7,12 @@ use ackord_entities::database::Database;
 use ackord_entities::envelope::Message;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Job;
-use ackord_entities::queue::job;
+use ackord_entities::queue::{job, lease};
 use ackord_entities::testing::TestDatabase;
 use ackord_producer::broker::topology::{JOBS_EXCHANGE, Topology};
 use ackord_producer::broker::{Broker, Confirm, EmbeddedBroker, EmbeddedOptions};
 use ackord_producer::relay::{Relay, RelayOptions};
+use ackord_producer::upkeep::{put_back_expired, reconcile};
 use ackord_producer::{Doorbell, Publish};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +98,8 @@ impl Stage {
         let health = worker.health();
         tasks.spawn(worker.run(stop.clone()));
         if options.relay {
-            let relay = Relay::new(self.database.clone(), broker, self.doorbell.clone(), RelayOptions::default());
+            let relay =
+                Relay::new(self.database.clone(), broker, self.doorbell.clone(), RelayOptions::default());
             tasks.spawn(relay.run(stop.clone()));
         }
         self.running = Some(Play { tasks, stop, health });
@@ -109,6 +111,40 @@ impl Stage {
             play.stop.cancel();
             while play.tasks.join_next().await.is_some() {}
         }
+    }
+
+    /// Ends worker and relay as `kill -9` does: whatever they were doing is not finished. What they held goes back to the
+    /// broker, which outlives them here; what they had not committed is rolled back.
+    pub async fn kill(&mut self) {
+        if let Some(mut play) = self.running.take() {
+            play.tasks.shutdown().await;
+        }
+    }
+
+    /// Puts an empty broker in the place of the one there was, as a restart of the whole process does.
+    ///
+    /// # Panics
+    /// Something runs that uses the old one, or the topology cannot be applied.
+    #[allow(clippy::expect_used, reason = "a test that cannot set its stage has failed")]
+    pub async fn lose_broker(&mut self) {
+        assert!(self.running.is_none(), "stop or kill the play first");
+        self.broker = Arc::new(EmbeddedBroker::new(EmbeddedOptions::default()));
+        self.broker.apply(&Topology::of(&self.registry.catalogue())).await.expect("the topology is applied");
+    }
+
+    /// What a start does before the worker takes work: the leases of the dead are let go, and what is unfinished and waits
+    /// nowhere is sent again.
+    ///
+    /// # Panics
+    /// The database fails.
+    #[allow(clippy::expect_used, reason = "a test that cannot set its stage has failed")]
+    pub async fn recover(&self) {
+        let tx = self.database.begin().await.expect("a transaction begins");
+        let now = self.database.clock().now(&tx).await.expect("the database tells the time");
+        lease::expire_all_runs(&tx, now).await.expect("the leases are let go");
+        tx.commit().await.expect("the transaction commits");
+        put_back_expired(&self.database, &self.doorbell).await.expect("the jobs of the dead are put back");
+        reconcile(&self.database, None, &self.doorbell).await.expect("unfinished jobs are sent again");
     }
 
     /// The worker's condition, while it runs.
@@ -128,7 +164,8 @@ impl Stage {
     pub async fn publish<J: Job>(&self, job: &J) -> JobId {
         let tx = self.database.begin().await.expect("a transaction begins");
         let now = self.database.clock().now(&tx).await.expect("the database tells the time");
-        let enqueued = ackord_producer::enqueue(&tx, job, &Publish::at(now)).await.expect("the job is published");
+        let enqueued =
+            ackord_producer::enqueue(&tx, job, &Publish::at(now)).await.expect("the job is published");
         tx.commit().await.expect("the transaction commits");
         self.doorbell.ring();
         enqueued.id
@@ -151,7 +188,8 @@ impl Stage {
     #[allow(clippy::expect_used, reason = "a test that asks for nothing has failed")]
     pub async fn job(&self, id: JobId) -> job::Model {
         let other = self.test_database.reopen().await;
-        let found = job::find(other.read(), id).await.expect("the jobs can be read").expect("the job is there");
+        let found =
+            job::find(other.read(), id).await.expect("the jobs can be read").expect("the job is there");
         other.close().await;
         found
     }
