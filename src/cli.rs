@@ -58,6 +58,7 @@ struct Global {
 /// The verbs: one line each here and in [`Command::run`].
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(commands::demo::DemoArgs),
     Up(commands::up::UpArgs),
     Publish(commands::publish::PublishArgs),
     Jobs(commands::jobs::JobsArgs),
@@ -66,12 +67,14 @@ enum Command {
     Resume(commands::pause::ResumeArgs),
     Reconcile(commands::reconcile::ReconcileArgs),
     Schema(commands::schema::SchemaArgs),
+    Synthesis(commands::synthesis::SynthesisArgs),
     Config(commands::config::ConfigArgs),
 }
 
 impl Command {
     async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         match self {
+            Self::Demo(args) => args.run(session).await,
             Self::Up(args) => args.run(session).await,
             Self::Publish(args) => args.run(session).await,
             Self::Jobs(args) => args.run(session).await,
@@ -80,6 +83,7 @@ impl Command {
             Self::Resume(args) => args.run(session).await,
             Self::Reconcile(args) => args.run(session).await,
             Self::Schema(args) => args.run(session).await,
+            Self::Synthesis(args) => args.run(session).await,
             Self::Config(args) => args.run(session),
         }
     }
@@ -87,6 +91,7 @@ impl Command {
     /// What the verb's own flags say about the configuration.
     fn concurrency(&self) -> Option<config::Concurrency> {
         match self {
+            Self::Demo(args) => args.concurrency.clone(),
             Self::Up(args) => args.concurrency.clone(),
             _ => None,
         }

@@ -73,7 +73,8 @@ mod tests {
             let row = format!("| {} | `{}` |", exit.code(), exit.name());
             assert!(documentation.contains(&row), "docs/exit-codes.md lacks the row {row}");
         }
-        let rows = documentation.lines().filter(|line| line.starts_with("| ") && line.contains("| `")).count();
+        let rows =
+            documentation.lines().filter(|line| line.starts_with("| ") && line.contains("| `")).count();
         assert_eq!(rows, Exit::ALL.len(), "docs/exit-codes.md lists a code that is not there");
     }
 }

@@ -34,8 +34,9 @@ impl LogFormat {
 /// A filter that cannot be read.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), Problem> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Problem::usage(format!("the log filter `{filter}` cannot be read: {error}"))
-            .remedy("give a level (error, warn, info, debug, trace) or a list such as info,ackord_producer=debug")
+        Problem::usage(format!("the log filter `{filter}` cannot be read: {error}")).remedy(
+            "give a level (error, warn, info, debug, trace) or a list such as info,ackord_producer=debug",
+        )
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {

@@ -96,13 +96,18 @@ impl Node {
         let database = || self.database.clone();
         let doorbell = || self.doorbell.clone();
         let catalogue = registry.catalogue();
-        let options = WorkerOptions { concurrency, in_flight_file: in_flight_file(&self.database), ..WorkerOptions::default() };
+        let options = WorkerOptions {
+            concurrency,
+            in_flight_file: in_flight_file(&self.database),
+            ..WorkerOptions::default()
+        };
         let worker = Worker::new(database(), Arc::clone(broker), registry, doorbell(), options)
             .context("the file of what is in flight")?;
         let relay = Relay::new(database(), Arc::clone(broker), doorbell(), RelayOptions::default());
         let sweeper = Sweeper::new(database(), doorbell(), SweeperOptions::default());
         let retention = Retention::new(database(), catalogue, RetentionOptions::default());
-        let bell = listen(doorbell(), sqlite_file(&self.database).map(ToOwned::to_owned), self.stop_rest.clone());
+        let bell =
+            listen(doorbell(), sqlite_file(&self.database).map(ToOwned::to_owned), self.stop_rest.clone());
         // The worker stops its own token when one of its parts ends; the others must not follow before it has drained.
         let stop_worker = self.stop_worker.child_token();
         let stop = || self.stop_rest.clone();

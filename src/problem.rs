@@ -50,11 +50,7 @@ impl Problem {
     pub(crate) fn of(error: &anyhow::Error, location: Option<&Location>) -> Self {
         for cause in error.chain() {
             if let Some(problem) = cause.downcast_ref::<Self>() {
-                return Self {
-                    exit: problem.exit,
-                    message: chain(error),
-                    remedy: problem.remedy.clone(),
-                };
+                return Self { exit: problem.exit, message: chain(error), remedy: problem.remedy.clone() };
             }
             if let Some(database) = cause.downcast_ref::<DatabaseError>() {
                 return Self::new(exit_of_opening(database), chain(error));
@@ -122,10 +118,7 @@ mod tests {
         assert_eq!(exit_of(DatabaseError::Missing { path: "x.db".into() }), Exit::Database);
         assert_eq!(exit_of(PayloadError::TooLarge { bytes: 5 }), Exit::Usage);
         assert_eq!(exit_of(EnqueueError::Payload(PayloadError::TooLarge { bytes: 5 })), Exit::Usage);
-        assert_eq!(
-            exit_of(CatalogueError { kind: "x".to_owned(), known: String::new() }),
-            Exit::NotFound
-        );
+        assert_eq!(exit_of(CatalogueError { kind: "x".to_owned(), known: String::new() }), Exit::NotFound);
         assert_eq!(exit_of(anyhow::anyhow!("anything")), Exit::Failure);
     }
 

@@ -60,7 +60,9 @@ async fn applied_names(database: &Database) -> Result<Vec<String>, DbErr> {
     let backend = database.backend();
     let table = Migrator::migration_table_name().to_string();
     let exists = match backend {
-        DbBackend::Postgres => "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1",
+        DbBackend::Postgres => {
+            "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1"
+        }
         _ => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
     };
     let statement = Statement::from_sql_and_values(backend, exists, [table.clone().into()]);
@@ -80,13 +82,14 @@ pub(crate) async fn require_current(database: &Database) -> anyhow::Result<()> {
     let location = database.location();
     let problem = match status.state() {
         SchemaState::Current => return Ok(()),
-        SchemaState::Missing => {
-            Problem::new(Exit::Database, format!("{location} has no ackord tables"))
-                .remedy("`ackord schema up` makes them; `ackord up` and `ackord demo` do so by themselves")
-        }
+        SchemaState::Missing => Problem::new(Exit::Database, format!("{location} has no ackord tables"))
+            .remedy("`ackord schema up` makes them; `ackord up` and `ackord demo` do so by themselves"),
         SchemaState::Older => Problem::new(
             Exit::Database,
-            format!("the schema of {location} is older than this program: {} missing", status.pending.join(", ")),
+            format!(
+                "the schema of {location} is older than this program: {} missing",
+                status.pending.join(", ")
+            ),
         )
         .remedy("stop the other ackord processes on it, then run `ackord schema up`"),
         SchemaState::Newer => newer(database, &status),
@@ -149,7 +152,8 @@ mod tests {
         assert_eq!(status(database).await.unwrap().state(), SchemaState::Older);
         Migrator::up(database.write(), None).await.unwrap();
 
-        let later = "INSERT INTO ackord_migrations (version, applied_at) VALUES ('m20990101_000001_later', 0)";
+        let later =
+            "INSERT INTO ackord_migrations (version, applied_at) VALUES ('m20990101_000001_later', 0)";
         database.write().execute_unprepared(later).await.unwrap();
         assert_eq!(status(database).await.unwrap().state(), SchemaState::Newer);
         assert!(bring_up(database).await.unwrap_err().to_string().contains("m20990101_000001_later"));

@@ -27,7 +27,10 @@ async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "whoever signals twice wants no drain; what was not committed comes again")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever signals twice wants no drain; what was not committed comes again"
+)]
 fn end_at_once(code: i32) -> ! {
     std::process::exit(code)
 }

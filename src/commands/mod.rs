@@ -2,10 +2,12 @@
 
 pub(crate) mod config;
 pub(crate) mod dead_letters;
+pub(crate) mod demo;
 pub(crate) mod jobs;
 pub(crate) mod pause;
 mod payload;
 pub(crate) mod publish;
 pub(crate) mod reconcile;
 pub(crate) mod schema;
+pub(crate) mod synthesis;
 pub(crate) mod up;

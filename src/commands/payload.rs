@@ -14,8 +14,9 @@ use crate::problem::Problem;
 pub(crate) fn read(given: &str) -> anyhow::Result<String> {
     let bytes = match given.strip_prefix('@') {
         Some(path) => {
-            let file = File::open(path)
-                .map_err(|error| Problem::usage(format!("the payload file {path} cannot be read: {error}")))?;
+            let file = File::open(path).map_err(|error| {
+                Problem::usage(format!("the payload file {path} cannot be read: {error}"))
+            })?;
             read_at_most(file, path)?
         }
         None if given == "-" => read_at_most(io::stdin().lock(), "stdin")?,
@@ -25,7 +26,10 @@ pub(crate) fn read(given: &str) -> anyhow::Result<String> {
         return Err(PayloadError::TooLarge { bytes: bytes.len() }.into());
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        Problem::usage(format!("the payload is not UTF-8: byte {} is wrong", error.utf8_error().valid_up_to() + 1))
+        Problem::usage(format!(
+            "the payload is not UTF-8: byte {} is wrong",
+            error.utf8_error().valid_up_to() + 1
+        ))
     })?;
     Ok(text)
 }

@@ -93,13 +93,19 @@ impl PublishArgs {
     }
 
     /// One transaction: the job, its message, and the answer to the idempotency key.
-    async fn publish(&self, database: &Database, spec: &KindSpec, payload: &str) -> anyhow::Result<Published> {
+    async fn publish(
+        &self,
+        database: &Database,
+        spec: &KindSpec,
+        payload: &str,
+    ) -> anyhow::Result<Published> {
         let tx = database.begin().await?;
         let now = database.clock().now(&tx).await?;
         let due_at = self.at.or_else(|| Some(now + chrono::TimeDelta::from_std(self.delay?).ok()?));
         let publish = Publish::at(now).due_at(due_at.unwrap_or(now));
         let enqueued = enqueue_json(&tx, spec, payload, &publish).await?;
-        let mut published = Published { enqueued, kind: spec.kind, answered_before: false, due_at, job: None };
+        let mut published =
+            Published { enqueued, kind: spec.kind, answered_before: false, due_at, job: None };
         if let Some(key) = &self.idempotency_key {
             let answer = serde_json::to_string(&enqueued)?;
             match idempotency::remember(&tx, SCOPE, key, &self.request(payload), &answer, now).await? {
@@ -120,7 +126,8 @@ impl PublishArgs {
 
     /// What makes a request the same as an earlier one.
     fn request(&self, payload: &str) -> String {
-        serde_json::json!([self.kind, payload, self.delay.map(|delay| delay.as_micros()), self.at]).to_string()
+        serde_json::json!([self.kind, payload, self.delay.map(|delay| delay.as_micros()), self.at])
+            .to_string()
     }
 }
 

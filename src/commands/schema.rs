@@ -86,11 +86,17 @@ async fn down(session: &Session, steps: u32, yes: bool) -> anyhow::Result<Exit> 
     let _lock = sqlite_file(&database).map(crate::lock::take).transpose()?;
     let before = report(&database).await?;
     if before.state == SchemaState::Newer {
-        return Err(Problem::refused("a newer program made this schema").remedy("use that program to take it back").into());
+        return Err(Problem::refused("a newer program made this schema")
+            .remedy("use that program to take it back")
+            .into());
     }
     let going: Vec<String> = before.status.applied.iter().rev().take(steps as usize).cloned().collect();
     if !going.is_empty() && !yes {
-        let question = format!("Take back {} on {}? All rows in their tables are lost.", going.join(", "), before.database);
+        let question = format!(
+            "Take back {} on {}? All rows in their tables are lost.",
+            going.join(", "),
+            before.database
+        );
         match session.terminal.asks(&question)? {
             Asked::Yes => {}
             Asked::No => return Err(Problem::refused("nothing was changed").into()),

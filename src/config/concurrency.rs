@@ -14,7 +14,12 @@ impl FromStr for Concurrency {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(one).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(one)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -27,7 +32,9 @@ fn one(part: &str) -> Result<(String, usize), String> {
 
 fn at_least_one(kind: &str, number: usize) -> Result<(String, usize), String> {
     if number == 0 {
-        return Err(format!("the concurrency of `{kind}` must be at least 1: `ackord pause {kind}` stops a kind"));
+        return Err(format!(
+            "the concurrency of `{kind}` must be at least 1: `ackord pause {kind}` stops a kind"
+        ));
     }
     Ok((kind.to_owned(), number))
 }
@@ -36,7 +43,11 @@ impl TryFrom<BTreeMap<String, usize>> for Concurrency {
     type Error = String;
 
     fn try_from(overrides: BTreeMap<String, usize>) -> Result<Self, String> {
-        overrides.into_iter().map(|(kind, number)| at_least_one(&kind, number)).collect::<Result<_, _>>().map(Self)
+        overrides
+            .into_iter()
+            .map(|(kind, number)| at_least_one(&kind, number))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn an_override_of_one_kind_leaves_the_others_in_place() {
         let text = "[worker.concurrency]\nsynthesis = 2\nsync = 3\n";
-        let config = load_file(text, Flags::default(), &[("ACKORD_CONCURRENCY", "synthesis=7")]).unwrap().config;
+        let config =
+            load_file(text, Flags::default(), &[("ACKORD_CONCURRENCY", "synthesis=7")]).unwrap().config;
         assert_eq!(config.worker.concurrency.0.get("synthesis"), Some(&7));
         assert_eq!(config.worker.concurrency.0.get("sync"), Some(&3));
     }

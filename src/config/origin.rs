@@ -50,7 +50,8 @@ fn masked(url: &str) -> String {
 }
 
 fn mask_credentials(url: &str) -> String {
-    let (address, options) = url.split_once('?').map_or((url, None), |(address, options)| (address, Some(options)));
+    let (address, options) =
+        url.split_once('?').map_or((url, None), |(address, options)| (address, Some(options)));
     let masked = match (address.split_once("://"), address.rsplit_once('@')) {
         (Some((scheme, _)), Some((credentials, host))) => {
             let user = credentials.split_once("://").map_or("", |(_, user)| user);
@@ -90,7 +91,10 @@ mod tests {
     #[test]
     fn a_password_is_masked_wherever_it_stands() {
         assert_eq!(masked("postgres://me:s3cr@t@db/jobs"), "postgres://me:***@db/jobs");
-        assert_eq!(masked("postgres://db/jobs?user=me&password=x"), "postgres://db/jobs?user=me&password=***");
+        assert_eq!(
+            masked("postgres://db/jobs?user=me&password=x"),
+            "postgres://db/jobs?user=me&password=***"
+        );
         assert_eq!(masked("postgres://me@db/jobs"), "postgres://me@db/jobs");
         assert_eq!(masked("sqlite:.ackord/ackord.db"), "sqlite:.ackord/ackord.db");
     }

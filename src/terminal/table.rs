@@ -34,8 +34,7 @@ pub(crate) fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(columns.iter().zip(row).map(|(column, text)| cell(column, text)));
     }
-    let arrangement =
-        if table.is_tty() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+    let arrangement = if table.is_tty() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
     table.set_content_arrangement(arrangement);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

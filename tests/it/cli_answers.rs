@@ -16,7 +16,8 @@ fn ids(listed: &serde_json::Value) -> Vec<String> {
 #[test]
 fn pages_follow_each_other_without_gap_or_overlap() {
     let folder = Folder::with_schema();
-    let mut published: Vec<String> = (0..5).map(|number| publish(&folder, &format!("topic {number}"), &[])).collect();
+    let mut published: Vec<String> =
+        (0..5).map(|number| publish(&folder, &format!("topic {number}"), &[])).collect();
     published.reverse();
     let mut seen = Vec::new();
     let mut before: Option<String> = None;
@@ -39,15 +40,19 @@ fn pages_follow_each_other_without_gap_or_overlap() {
 fn a_state_that_is_only_shown_can_be_filtered_over_many_pages() {
     let folder = Folder::with_schema();
     let scheduled = publish(&folder, "later", &["--delay", "1h"]);
-    let queued: Vec<String> = (0..4).map(|number| publish(&folder, &format!("topic {number}"), &[])).collect();
-    let listed = folder.ackord(&["jobs", "list", "--state", "scheduled", "--limit", "1", "--json"]).expect(0).json();
+    let queued: Vec<String> =
+        (0..4).map(|number| publish(&folder, &format!("topic {number}"), &[])).collect();
+    let listed =
+        folder.ackord(&["jobs", "list", "--state", "scheduled", "--limit", "1", "--json"]).expect(0).json();
     assert_eq!(ids(&listed), [scheduled]);
     assert_eq!(listed["next_before"], serde_json::Value::Null);
     let listed = folder.ackord(&["jobs", "list", "--state", "queued", "--json"]).expect(0).json();
     assert_eq!(ids(&listed).len(), queued.len());
     let listed = folder.ackord(&["jobs", "list", "--subject", "graph:elsewhere", "--json"]).expect(0).json();
     assert!(ids(&listed).is_empty());
-    let listed = folder.ackord(&["jobs", "list", "--subject", "graph:default", "--kind", "synthesis", "--json"]).expect(0);
+    let listed = folder
+        .ackord(&["jobs", "list", "--subject", "graph:default", "--kind", "synthesis", "--json"])
+        .expect(0);
     assert_eq!(ids(&listed.json()).len(), 5);
 }
 

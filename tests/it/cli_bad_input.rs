@@ -54,8 +54,13 @@ async fn what_is_wrong_is_named(#[case] arguments: &[&str], #[case] code: i32, #
 async fn an_oversized_payload_is_refused_with_its_size_before_anything_is_written() {
     let folder = Folder::with_schema();
     let payload = format!(r#"{{"topic": "{}"}}"#, "x".repeat(1024 * 1024));
-    let told = folder.ackord_reading(&["publish", "synthesis", "--payload", "-"], payload.as_bytes()).expect(2);
-    assert!(told.stderr.contains(&payload.len().to_string()) && told.stderr.contains("1048576"), "{}", told.stderr);
+    let told =
+        folder.ackord_reading(&["publish", "synthesis", "--payload", "-"], payload.as_bytes()).expect(2);
+    assert!(
+        told.stderr.contains(&payload.len().to_string()) && told.stderr.contains("1048576"),
+        "{}",
+        told.stderr
+    );
     assert_eq!(jobs(&folder).await, 0);
 }
 
@@ -86,11 +91,17 @@ fn a_database_that_cannot_be_opened_is_named(#[case] url: &str, #[case] code: i3
 #[case::schema(&["schema", "up"])]
 fn a_file_that_is_no_database_is_left_as_it_is(#[case] verb: &[&str]) {
     let folder = Folder::empty();
-    let text = "Dear diary, this is a letter and no database, although it is long enough to be mistaken for one.\n".repeat(50);
+    let text =
+        "Dear diary, this is a letter and no database, although it is long enough to be mistaken for one.\n"
+            .repeat(50);
     std::fs::create_dir(folder.path().join(".ackord")).unwrap();
     std::fs::write(folder.database_file(), &text).unwrap();
     let told = folder.ackord(verb).expect(5);
-    assert!(told.stderr.contains("not a SQLite database") && told.stderr.contains("ackord.db"), "{}", told.stderr);
+    assert!(
+        told.stderr.contains("not a SQLite database") && told.stderr.contains("ackord.db"),
+        "{}",
+        told.stderr
+    );
     assert_eq!(std::fs::read_to_string(folder.database_file()).unwrap(), text);
 }
 

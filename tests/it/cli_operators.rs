@@ -114,8 +114,15 @@ async fn a_dead_letter_is_listed_shown_and_replayed_with_an_edited_payload() {
     assert_eq!(story(&folder, &id)["job"]["state"], "dead");
 
     let edited = r#"{"topic": "leases and terms"}"#;
-    let replayed = folder.ackord(&["dead-letters", "replay", &letter, "--payload", edited, "--reason", "repaired"]).expect(0);
-    assert!(replayed.stdout.contains("-   \"topic\": \"leases\"") && replayed.stdout.contains("+   \"topic\": \"leases and terms\""), "{}", replayed.stdout);
+    let replayed = folder
+        .ackord(&["dead-letters", "replay", &letter, "--payload", edited, "--reason", "repaired"])
+        .expect(0);
+    assert!(
+        replayed.stdout.contains("-   \"topic\": \"leases\"")
+            && replayed.stdout.contains("+   \"topic\": \"leases and terms\""),
+        "{}",
+        replayed.stdout
+    );
     let story = story(&folder, &id);
     assert_eq!((story["job"]["state"].as_str(), story["job"]["seq"].as_i64()), (Some("queued"), Some(2)));
     assert_eq!(story["payload"]["topic"], "leases and terms");

@@ -30,7 +30,10 @@ fn a_job_published_beside_it_is_performed_and_waited_for() {
     let running = folder.up();
     // No document was imported, so there is nothing to write from: a recorded failure of the domain.
     let payload = r#"{"topic": "leases"}"#;
-    let ended = folder.ackord(&["publish", "synthesis", "--payload", payload, "--wait", "--timeout", "20s", "--json"]).expect(6).json();
+    let ended = folder
+        .ackord(&["publish", "synthesis", "--payload", payload, "--wait", "--timeout", "20s", "--json"])
+        .expect(6)
+        .json();
     assert_eq!(ended["job"]["state"], "failed");
     let id = ended["id"].as_str().unwrap();
     folder.ackord(&["jobs", "wait", id, "--json"]).expect(6);
@@ -60,7 +63,10 @@ fn a_paused_kind_waits_until_it_is_resumed() {
 fn a_cancelled_job_ends_as_cancelled() {
     let folder = Folder::with_schema();
     let payload = r#"{"topic": "leases"}"#;
-    let published = folder.ackord(&["publish", "synthesis", "--payload", payload, "--delay", "1h", "--json"]).expect(0).json();
+    let published = folder
+        .ackord(&["publish", "synthesis", "--payload", payload, "--delay", "1h", "--json"])
+        .expect(0)
+        .json();
     let id = published["id"].as_str().unwrap();
     let _running = folder.up();
     folder.ackord(&["jobs", "cancel", id]).expect(0);

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use ackord_entities::database::{Database, DatabaseOptions};
 use rustix::process::{Pid, Signal, kill_process};
@@ -91,7 +91,8 @@ impl Ran {
     fn of(command: &mut Command, arguments: &[&str], input: Option<&[u8]>) -> Self {
         let mut child = command.spawn().unwrap();
         // A program that refuses its input early closes the pipe: no matter.
-        let writer = child.stdin.take().zip(input.map(<[u8]>::to_vec)).map(|(stdin, input)| write(stdin, input));
+        let writer =
+            child.stdin.take().zip(input.map(<[u8]>::to_vec)).map(|(stdin, input)| write(stdin, input));
         let output = child.wait_with_output().unwrap();
         writer.map(std::thread::JoinHandle::join).transpose().unwrap();
         Self {
@@ -185,11 +186,6 @@ impl Running {
         self.signal(Signal::TERM);
         let code = self.child.wait().unwrap().code();
         (code, self.end_and_log())
-    }
-
-    /// Waits until it ends by itself, as by a fault point.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
     }
 
     fn signal(&self, signal: Signal) {

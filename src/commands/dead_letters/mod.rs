@@ -24,7 +24,9 @@ pub(crate) struct DeadLettersArgs {
 enum Verb {
     List(list::ListArgs),
     /// Show a dead letter with its cause, its headers and its body
-    #[command(after_help = "Examples:\n  ackord dead-letters show ID\n  ackord dead-letters show ID --json | jq -r .body > job.json")]
+    #[command(
+        after_help = "Examples:\n  ackord dead-letters show ID\n  ackord dead-letters show ID --json | jq -r .body > job.json"
+    )]
     Show {
         /// The dead letter
         id: DeadLetterId,

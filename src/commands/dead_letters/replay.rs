@@ -68,7 +68,8 @@ impl ReplayArgs {
             .map_err(explain)?;
         tx.commit().await?;
         ring(&database);
-        let done = Done { id: self.id, job_id: replayed.job, seq: replayed.seq, payload_edited: edited.is_some() };
+        let done =
+            Done { id: self.id, job_id: replayed.job, seq: replayed.seq, payload_edited: edited.is_some() };
         session.terminal.answer(&done, || {
             format!("job {job} has another life\nackord jobs wait {job}", job = done.job_id)
         })?;

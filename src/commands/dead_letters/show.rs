@@ -44,7 +44,9 @@ fn text(whole: &WholeLetter) -> String {
     block(&mut text, "Headers", &pretty(&whole.headers));
     match (&whole.body, &whole.body_hex) {
         (Some(body), _) => block(&mut text, "Body", &pretty_text(body)),
-        (None, hex) => block(&mut text, "Body (not UTF-8, in hexadecimal)", hex.as_deref().unwrap_or_default()),
+        (None, hex) => {
+            block(&mut text, "Body (not UTF-8, in hexadecimal)", hex.as_deref().unwrap_or_default())
+        }
     }
     if let Some(edited) = &whole.edited_payload {
         block(&mut text, "Replayed with", &pretty_text(edited));
@@ -53,7 +55,10 @@ fn text(whole: &WholeLetter) -> String {
         let _ = write!(
             text,
             "\n{}\n",
-            dim(format!("ackord dead-letters replay {id} [--payload @edited.json]   or   ackord dead-letters discard {id}", id = letter.id))
+            dim(format!(
+                "ackord dead-letters replay {id} [--payload @edited.json]   or   ackord dead-letters discard {id}",
+                id = letter.id
+            ))
         );
     }
     text

@@ -9,10 +9,10 @@ mod view;
 mod wait;
 mod why;
 
-pub(crate) use show::story_text;
+pub(crate) use show::timeline_lines;
 pub(crate) use story::Story;
-pub(crate) use view::{JobView, coloured};
-pub(crate) use wait::{Waited, exit_of, sentence, wait_for};
+pub(crate) use view::JobView;
+pub(crate) use wait::{exit_of, sentence, wait_for};
 
 use ackord_entities::ids::JobId;
 use clap::{Args, Subcommand};
@@ -32,7 +32,9 @@ pub(crate) struct JobsArgs {
 enum Verb {
     List(list::ListArgs),
     /// Tell the whole story of one job, and why it is not running where it waits
-    #[command(after_help = "Examples:\n  ackord jobs show 01890a5d-ac96-774b-bcce-b302099a8057\n  ackord jobs show ID --json | jq .timeline")]
+    #[command(
+        after_help = "Examples:\n  ackord jobs show 01890a5d-ac96-774b-bcce-b302099a8057\n  ackord jobs show ID --json | jq .timeline"
+    )]
     Show {
         /// The job
         id: JobId,
@@ -47,7 +49,9 @@ enum Verb {
         operator: OperatorArgs,
     },
     /// Run a scheduled, retrying or deferred job now instead of later
-    #[command(after_help = "A dead job comes back through `ackord dead-letters replay`.\n\nExample:\n  ackord jobs retry ID --reason 'the mail server is back'")]
+    #[command(
+        after_help = "A dead job comes back through `ackord dead-letters replay`.\n\nExample:\n  ackord jobs retry ID --reason 'the mail server is back'"
+    )]
     Retry {
         /// The job
         id: JobId,
@@ -70,5 +74,6 @@ impl JobsArgs {
 
 /// There is no such job.
 fn no_such_job(id: JobId) -> Problem {
-    Problem::not_found(format!("there is no job {id}")).remedy("`ackord jobs list` shows the newest; finished jobs are removed in time")
+    Problem::not_found(format!("there is no job {id}"))
+        .remedy("`ackord jobs list` shows the newest; finished jobs are removed in time")
 }

@@ -33,7 +33,10 @@ pub(super) async fn cancel(session: &Session, id: JobId, operator: &Operator) ->
             format!("job {id} was cancelled before"),
         ),
         CancelOutcome::AlreadyEnded(state) => {
-            return Err(Problem::refused(format!("job {id} has ended as {state}: there is nothing to call off")).into());
+            return Err(Problem::refused(format!(
+                "job {id} has ended as {state}: there is nothing to call off"
+            ))
+            .into());
         }
         CancelOutcome::Requested => (
             Done { id, outcome: "cancel_requested", state: None },
@@ -55,7 +58,10 @@ pub(super) async fn retry(session: &Session, id: JobId, operator: &Operator) -> 
         RetryOutcome::NotFound => return Err(no_such_job(id).into()),
         RetryOutcome::Ended(state) => return Err(ended(id, state).into()),
         RetryOutcome::DueNow => ("due_now", format!("job {id} is due now")),
-        RetryOutcome::AlreadyQueued => ("already_queued", format!("job {id} does not wait for a time: `ackord jobs show {id}` tells what for")),
+        RetryOutcome::AlreadyQueued => (
+            "already_queued",
+            format!("job {id} does not wait for a time: `ackord jobs show {id}` tells what for"),
+        ),
     };
     ring(&database);
     session.terminal.answer(&Done { id, outcome, state: None }, || text)?;

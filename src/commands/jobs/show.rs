@@ -24,9 +24,13 @@ pub(super) async fn run(session: &Session, id: JobId) -> anyhow::Result<Exit> {
 }
 
 /// The story for people.
-pub(crate) fn story_text(story: &Story) -> String {
+fn story_text(story: &Story) -> String {
     let mut text = head(&story.job, story.at);
-    section(&mut text, "Why it is not running", story.why_not_running.iter().map(|reason| waiting(&reason.text)));
+    section(
+        &mut text,
+        "Why it is not running",
+        story.why_not_running.iter().map(|reason| waiting(&reason.text)),
+    );
     section(&mut text, "Timeline", timeline_lines(&story.timeline));
     section(&mut text, "Published by", story.parent.iter().map(one_line));
     section(&mut text, "Follow-up jobs", story.follow_ups.iter().map(one_line));
@@ -42,12 +46,17 @@ pub(crate) fn story_text(story: &Story) -> String {
         &mut text,
         "Lease",
         story.lease.iter().map(|lease| {
-            let until = lease.expires_at.map_or_else(String::new, |until| format!(", until {}", moment(until)));
+            let until =
+                lease.expires_at.map_or_else(String::new, |until| format!(", until {}", moment(until)));
             format!("{}, term {}{until}", lease.key, lease.term)
         }),
     );
     section(&mut text, "Result", story.job.result.iter().map(ToString::to_string));
-    section(&mut text, &format!("Payload (version {})", story.payload_version), payload_lines(story).into_iter());
+    section(
+        &mut text,
+        &format!("Payload (version {})", story.payload_version),
+        payload_lines(story).into_iter(),
+    );
     text
 }
 
@@ -96,7 +105,7 @@ fn one_line(job: &JobView) -> String {
 }
 
 /// Each event with its time, and how long after the one before.
-fn timeline_lines(events: &[Event]) -> impl Iterator<Item = String> {
+pub(crate) fn timeline_lines(events: &[Event]) -> impl Iterator<Item = String> {
     let mut before: Option<DateTime<Utc>> = None;
     events.iter().map(move |event| {
         let later = before
@@ -104,8 +113,9 @@ fn timeline_lines(events: &[Event]) -> impl Iterator<Item = String> {
             .map_or_else(String::new, |later| format!("+{}", length(later)));
         let new_day = before.is_none_or(|before| before.date_naive() != event.at.date_naive());
         before = Some(event.at);
-        let time = if new_day { moment(event.at) } else { clock_time(event.at) };
-        format!("{}  {}  {}", dim(format!("{time:<20}")), dim(format!("{later:>7}")), event.text)
+        let day = if new_day { event.at.date_naive().to_string() } else { String::new() };
+        let time = format!("{day:<10} {}", clock_time(event.at));
+        format!("{}  {}  {}", dim(time), dim(format!("{later:>7}")), event.text)
     })
 }
 

@@ -85,8 +85,7 @@ impl Story {
         let letters = dead_letter::of_job(read, id).await?;
         let deeds = audit::of_subject(read, &id.to_string()).await?;
         let runs_under = lease::find(read, &lease::run_key(id)).await?;
-        let why_not_running =
-            Self::why(database, &row, message.as_ref(), runs_under.as_ref(), now).await?;
+        let why_not_running = Self::why(database, &row, message.as_ref(), runs_under.as_ref(), now).await?;
         let children = Filter { parent: Some(id), ..Filter::default() };
         let follow_ups = job::list(read, &children, FOLLOW_UPS).await?;
         let parent = match row.parent_id {

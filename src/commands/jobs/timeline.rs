@@ -1,6 +1,7 @@
 //! What happened to a job, in the order in which it happened.
 
 use ackord_entities::queue::attempt::{self, Outcome};
+use ackord_entities::queue::state::JobState;
 use ackord_entities::queue::{audit, dead_letter, job};
 use chrono::{DateTime, Utc};
 use sea_orm::ActiveEnum;
@@ -94,5 +95,13 @@ fn end(job: &job::Model) -> Option<Event> {
         (Some(error), Some(code)) => format!(": {error} ({code})"),
         _ => String::new(),
     };
-    Some(event(at, &job.state.to_value(), format!("{}{why}", job.state)))
+    Some(event(at, &job.state.to_value(), format!("the job {}{why}", ended_as(job.state))))
+}
+
+fn ended_as(state: JobState) -> String {
+    match state {
+        JobState::Cancelled => "is cancelled".to_owned(),
+        JobState::Dead => "is dead".to_owned(),
+        state => state.to_string(),
+    }
 }

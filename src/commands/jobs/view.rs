@@ -88,7 +88,8 @@ impl JobView {
         now: DateTime<Utc>,
     ) -> Result<Vec<Self>, DbErr> {
         let ids: Vec<JobId> = jobs.iter().filter(|job| !job.state.is_end()).map(|job| job.id).collect();
-        let messages = if ids.is_empty() { Vec::new() } else { outbox::of_jobs(database.read(), &ids).await? };
+        let messages =
+            if ids.is_empty() { Vec::new() } else { outbox::of_jobs(database.read(), &ids).await? };
         Ok(jobs
             .iter()
             .map(|job| Self::new(job, messages.iter().find(|message| message.job_id == job.id), now))

@@ -47,10 +47,7 @@ pub(crate) enum Waited {
     /// The job has ended.
     Ended(JobView),
     /// The time was over first.
-    TooLate {
-        id: JobId,
-        timeout: Duration,
-    },
+    TooLate { id: JobId, timeout: Duration },
 }
 
 impl Waited {
@@ -61,10 +58,11 @@ impl Waited {
     pub(crate) fn into_view(self) -> Result<JobView, Problem> {
         match self {
             Self::Ended(view) => Ok(view),
-            Self::TooLate { id, timeout } => {
-                Err(Problem::new(Exit::TimedOut, format!("job {id} has not ended within {}", length(timeout)))
-                    .remedy(format!("it goes on; `ackord jobs show {id}` tells what it waits for")))
-            }
+            Self::TooLate { id, timeout } => Err(Problem::new(
+                Exit::TimedOut,
+                format!("job {id} has not ended within {}", length(timeout)),
+            )
+            .remedy(format!("it goes on; `ackord jobs show {id}` tells what it waits for"))),
         }
     }
 }

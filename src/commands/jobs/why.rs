@@ -59,7 +59,10 @@ fn reason(code: &'static str, text: impl Into<String>) -> Option<Reason> {
 
 fn called_off(about: &Circumstances<'_>) -> Option<Reason> {
     let since = about.job.cancel_requested_at?;
-    reason("called_off", format!("called off {}: the worker that gets its message ends it", ago(since, about.now)))
+    reason(
+        "called_off",
+        format!("called off {}: the worker that gets its message ends it", ago(since, about.now)),
+    )
 }
 
 fn waits_for_lease(about: &Circumstances<'_>) -> Option<Reason> {
@@ -67,7 +70,10 @@ fn waits_for_lease(about: &Circumstances<'_>) -> Option<Reason> {
     match about.waits_for {
         Some(lease::Model { owner: Some(owner), expires_at: Some(until), .. }) => reason(
             "waits_for_lease",
-            format!("waits for the lease `{key}`, which job {owner} holds until {} unless it renews", moment(*until)),
+            format!(
+                "waits for the lease `{key}`, which job {owner} holds until {} unless it renews",
+                moment(*until)
+            ),
         ),
         _ => reason("waits_for_lease", format!("waits for the lease `{key}`, which is free now")),
     }
@@ -86,7 +92,9 @@ fn waits_for_time(about: &Circumstances<'_>) -> Option<Reason> {
                 because(about)
             ),
         ),
-        Cause::LeaseExpired => reason("retrying", format!("its worker was lost, the next attempt starts at {when}")),
+        Cause::LeaseExpired => {
+            reason("retrying", format!("its worker was lost, the next attempt starts at {when}"))
+        }
         Cause::Deferral => {
             let why = message.reason.as_deref().unwrap_or("it came too early");
             reason("deferred", format!("deferred until {when}: {why}"))
@@ -146,7 +154,10 @@ fn lease_expired(about: &Circumstances<'_>) -> Option<Reason> {
     let until = about.runs_under?.expires_at.filter(|until| *until <= about.now)?;
     reason(
         "lease_expired",
-        format!("its worker has not renewed its lease since {}: it is put back within seconds of a worker's start", ago(until, about.now)),
+        format!(
+            "its worker has not renewed its lease since {}: it is put back within seconds of a worker's start",
+            ago(until, about.now)
+        ),
     )
 }
 
@@ -223,7 +234,10 @@ mod tests {
         let job = job(JobState::Pending);
         let told = reasons(&job, Some(&message(Cause::Retry, 60)), Some(true));
         assert_eq!(codes(&told), ["retrying"]);
-        assert!(told[0].text.contains("attempt 1 of 5") && told[0].text.contains("the server said no"), "{told:?}");
+        assert!(
+            told[0].text.contains("attempt 1 of 5") && told[0].text.contains("the server said no"),
+            "{told:?}"
+        );
         let told = reasons(&job, Some(&message(Cause::Deferral, 60)), None);
         assert_eq!(codes(&told), ["deferred"]);
         assert!(told[0].text.contains("the gate is closed"), "{told:?}");
@@ -244,7 +258,10 @@ mod tests {
         message.sends = 2;
         message.last_error = Some("no queue is bound".to_owned());
         let told = reasons(&job(JobState::Pending), Some(&message), None);
-        assert!(told.iter().any(|one| one.code == "refused_by_broker" && one.text.contains("no queue")), "{told:?}");
+        assert!(
+            told.iter().any(|one| one.code == "refused_by_broker" && one.text.contains("no queue")),
+            "{told:?}"
+        );
     }
 
     #[test]
