@@ -2,12 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod process;
 mod program;
 
 mod cli_answers;
 mod cli_bad_input;
 mod cli_config;
+mod cli_demo;
 mod cli_operators;
 mod cli_publish;
 mod cli_schema;
 mod cli_up;
+mod documents;
+mod kill_drain;
+mod kill_points;
+mod kill_poison;
+mod kill_random;
