@@ -60,6 +60,7 @@ struct Global {
 enum Command {
     Demo(commands::demo::DemoArgs),
     Up(commands::up::UpArgs),
+    Import(commands::import::ImportArgs),
     Publish(commands::publish::PublishArgs),
     Jobs(commands::jobs::JobsArgs),
     DeadLetters(commands::dead_letters::DeadLettersArgs),
@@ -76,6 +77,7 @@ impl Command {
         match self {
             Self::Demo(args) => args.run(session).await,
             Self::Up(args) => args.run(session).await,
+            Self::Import(args) => args.run(session).await,
             Self::Publish(args) => args.run(session).await,
             Self::Jobs(args) => args.run(session).await,
             Self::DeadLetters(args) => args.run(session).await,

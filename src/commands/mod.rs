@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
+pub(crate) mod import;
 pub(crate) mod jobs;
 pub(crate) mod pause;
 mod payload;

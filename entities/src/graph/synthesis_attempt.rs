@@ -126,3 +126,11 @@ pub async fn all_of(connection: &impl ConnectionTrait, synthesis: SynthesisId) -
         .all(connection)
         .await
 }
+
+/// The newest attempt that `job` made, whatever the synthesis.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn by_job(connection: &impl ConnectionTrait, job: JobId) -> Result<Option<Model>, DbErr> {
+    Entity::find().filter(COLUMN.job_id.eq(job)).order_by_desc(COLUMN.started_at).one(connection).await
+}

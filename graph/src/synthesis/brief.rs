@@ -70,7 +70,7 @@ impl NoText {
 
     /// The writer gave back nothing.
     #[must_use]
-    pub fn no_text(topic: &str) -> Self {
+    pub fn empty(topic: &str) -> Self {
         let reason = "the writer gave back an empty text".to_owned();
         Self { code: "no_text", reason, public: format!("No text about “{topic}” came of it.") }
     }

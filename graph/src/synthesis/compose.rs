@@ -72,7 +72,7 @@ async fn with_structure(
 ) -> Result<Result<ComposedText, NoText>, DbErr> {
     let markdown = normalise_links(markdown.trim());
     if markdown.is_empty() {
-        return Ok(Err(NoText::no_text(&request.topic)));
+        return Ok(Err(NoText::empty(&request.topic)));
     }
     let nodes = known_nodes(connection, request.graph, brief, linked_nodes(&markdown)).await?;
     let facts = known_facts(connection, request.graph, brief, cited_facts(&markdown)).await?;

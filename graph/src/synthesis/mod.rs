@@ -11,6 +11,7 @@ mod extractive;
 pub mod material;
 pub mod render;
 mod store;
+mod stored;
 
 pub use brief::{Brief, NoText, ScoredFact, TextProducer, VisitedNode, Written};
 pub use compose::{Composed, ComposedText, compose};
@@ -18,3 +19,4 @@ pub use explore::{Exploration, Record, Request, Visit, explore};
 pub use extractive::ExtractiveProducer;
 use extractive::escape_markdown;
 pub use store::{Wish, begin, complete, fail, id_of, node_key, request};
+pub use stored::{Found, Stored, StoredText, find, load};

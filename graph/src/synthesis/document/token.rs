@@ -40,8 +40,10 @@ pub(super) struct Token {
 }
 
 const ID_LENGTH: usize = 36;
+type MakeTarget = fn(Uuid) -> Target;
+
 /// Longer words first: `facts` is not `fact` and an `s`.
-const WORDS: [(&str, fn(Uuid) -> Target); 4] = [
+const WORDS: [(&str, MakeTarget); 4] = [
     ("facts", |id| Target::Fact(FactId(id))),
     ("fact", |id| Target::Fact(FactId(id))),
     ("nodes", |id| Target::Node(NodeId(id))),

@@ -48,7 +48,7 @@ pub(super) fn defines(text: &str, topic: &[String]) -> f64 {
 
 /// The text: the lead, what belongs under no heading, and the themes.
 pub(super) fn compose(
-    lead: Vec<Unit>,
+    lead: &[Unit],
     themes: Vec<Theme>,
     rest: Vec<Unit>,
     sentences: &[Sentence<'_>],
@@ -82,7 +82,8 @@ impl Text {
             let most = if passages.peek().is_none() { PARAGRAPH + 1 } else { PARAGRAPH };
             let fits = paragraph.len() + passage.len() <= most;
             let continues = passage.len() == 1 || paragraph.len() <= 1;
-            if !paragraph.is_empty() && !(fits && continues) {
+            let joins = fits && continues;
+            if !paragraph.is_empty() && !joins {
                 self.paragraph(std::mem::take(&mut paragraph));
             }
             paragraph.extend(passage);

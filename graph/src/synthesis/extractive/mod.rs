@@ -5,6 +5,7 @@ mod inline;
 mod quality;
 mod themes;
 mod units;
+mod wording;
 
 pub(super) use inline::escape as escape_markdown;
 
@@ -44,7 +45,7 @@ fn write(brief: &Brief) -> Written {
     }
     let lead = compose::take_lead(&mut chosen, &sentences, &topic);
     let (themes, rest) = themes::themes(chosen, &sentences, brief, &topic);
-    Written::Text(compose::compose(lead, themes, rest, &sentences, &topic))
+    Written::Text(compose::compose(&lead, themes, rest, &sentences, &topic))
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use ackord_entities::graph::fact::FactType;
 
+use super::wording::{
+    AUXILIARIES, BEFORE_NOUNS, CLAUSES, LEANING, ORDERS, POINTING, PREPOSITIONS, PRONOUNS, VERBS,
+};
 use crate::synthesis::material::Fact;
 
 /// What a sentence is good for.
@@ -15,454 +18,6 @@ pub(super) enum Fitness {
     Unfit,
 }
 
-/// The first words of sentences that lean on the one before.
-const LEANING: &[&str] = &[
-    "accordingly",
-    "additionally",
-    "afterwards",
-    "again",
-    "also",
-    "and",
-    "another",
-    "anyway",
-    "as a consequence",
-    "as a result",
-    "as above",
-    "as before",
-    "as such",
-    "at that",
-    "at this",
-    "at which",
-    "because of that",
-    "because of this",
-    "besides",
-    "both",
-    "but",
-    "by doing so",
-    "consequently",
-    "conversely",
-    "each of these",
-    "e.g",
-    "either way",
-    "else",
-    "even so",
-    "even then",
-    "finally",
-    "first",
-    "firstly",
-    "for example",
-    "for instance",
-    "for that",
-    "for these",
-    "for this",
-    "for those",
-    "from there",
-    "furthermore",
-    "he",
-    "hence",
-    "her",
-    "here",
-    "his",
-    "however",
-    "i.e",
-    "in addition",
-    "in all other",
-    "in any case",
-    "in both",
-    "in contrast",
-    "in either",
-    "in fact",
-    "in general",
-    "in other words",
-    "in particular",
-    "in short",
-    "in such",
-    "in that",
-    "in the latter",
-    "in these",
-    "in this",
-    "in those",
-    "in turn",
-    "instead",
-    "it",
-    "it's",
-    "its",
-    "lastly",
-    "likewise",
-    "meanwhile",
-    "moreover",
-    "neither",
-    "nevertheless",
-    "next",
-    "none of",
-    "nonetheless",
-    "nor",
-    "of these",
-    "of those",
-    "on the contrary",
-    "on the other",
-    "on this",
-    "only then",
-    "or",
-    "otherwise",
-    "rather",
-    "same",
-    "second",
-    "secondly",
-    "she",
-    "similarly",
-    "since then",
-    "so",
-    "still",
-    "such",
-    "that",
-    "that's",
-    "the above",
-    "the following",
-    "the former",
-    "the latter",
-    "the other",
-    "the same",
-    "their",
-    "then",
-    "thereafter",
-    "therefore",
-    "these",
-    "they",
-    "third",
-    "this",
-    "those",
-    "though",
-    "thus",
-    "to do",
-    "to this",
-    "to that",
-    "under this",
-    "what follows",
-    "which",
-    "whose",
-    "with that",
-    "with these",
-    "with this",
-    "yes",
-    "yet",
-];
-/// A clause that begins with one of these and goes on with a pronoun leans on the sentence before as well.
-const CLAUSES: &[&str] = &[
-    "after", "although", "as", "because", "before", "if", "once", "since", "unless", "until", "when",
-    "whenever", "while",
-];
-const PRONOUNS: &[&str] =
-    &["he", "it", "its", "she", "that", "their", "them", "these", "they", "this", "those", "both"];
-/// Words that point at another place on the page.
-const POINTING: &[&str] = &[
-    "above",
-    "aforementioned",
-    "as follows",
-    "as shown",
-    "below",
-    "following",
-    "in this chapter",
-    "in this document",
-    "in this example",
-    "in this file",
-    "in this section",
-    "last section",
-    "listed here",
-    "next section",
-    "previous section",
-    "see also",
-    "see section",
-    "shown here",
-    "table of contents",
-    "this chapter",
-    "this page",
-    "this section",
-    "see the",
-    "see our",
-    "take a look",
-    "for more details",
-    "for more information",
-    "refer to",
-    "check out",
-    "pull request",
-    "pull requests",
-    "an issue",
-    "issue tracker",
-    "stay tuned",
-    "let me know",
-    "let us know",
-];
-const ORDERS: &[&str] = &[
-    "add", "avoid", "call", "check", "choose", "click", "consider", "copy", "create", "do", "don't",
-    "ensure", "give", "install", "keep", "let", "look", "make", "never", "open", "please", "put", "read",
-    "remember", "run", "set", "start", "take", "try", "use",
-];
-/// Words that make a whole sentence wherever they stand.
-const AUXILIARIES: &[&str] = &[
-    "am",
-    "are",
-    "aren't",
-    "can",
-    "can't",
-    "cannot",
-    "could",
-    "couldn't",
-    "did",
-    "didn't",
-    "do",
-    "does",
-    "doesn't",
-    "don't",
-    "had",
-    "has",
-    "hasn't",
-    "have",
-    "haven't",
-    "is",
-    "isn't",
-    "may",
-    "might",
-    "must",
-    "shall",
-    "should",
-    "shouldn't",
-    "was",
-    "wasn't",
-    "were",
-    "weren't",
-    "will",
-    "won't",
-    "would",
-    "wouldn't",
-];
-/// Verbs of technical prose, in their base form.
-const VERBS: &[&str] = &[
-    "accept",
-    "act",
-    "add",
-    "aim",
-    "allow",
-    "answer",
-    "appear",
-    "apply",
-    "ask",
-    "avoid",
-    "become",
-    "begin",
-    "believe",
-    "belong",
-    "block",
-    "break",
-    "bring",
-    "build",
-    "call",
-    "cause",
-    "change",
-    "check",
-    "choose",
-    "claim",
-    "clear",
-    "close",
-    "collect",
-    "combine",
-    "come",
-    "commit",
-    "compare",
-    "compile",
-    "connect",
-    "consist",
-    "consume",
-    "contain",
-    "continue",
-    "control",
-    "convert",
-    "copy",
-    "cost",
-    "count",
-    "cover",
-    "crash",
-    "create",
-    "cut",
-    "decide",
-    "define",
-    "delete",
-    "deliver",
-    "depend",
-    "describe",
-    "determine",
-    "die",
-    "differ",
-    "drop",
-    "enable",
-    "end",
-    "ensure",
-    "enter",
-    "exist",
-    "expand",
-    "expect",
-    "expire",
-    "explain",
-    "expose",
-    "express",
-    "fail",
-    "fall",
-    "fetch",
-    "fill",
-    "find",
-    "follow",
-    "force",
-    "form",
-    "free",
-    "generate",
-    "get",
-    "give",
-    "go",
-    "grow",
-    "guarantee",
-    "handle",
-    "happen",
-    "help",
-    "hide",
-    "hold",
-    "ignore",
-    "implement",
-    "imply",
-    "improve",
-    "include",
-    "insert",
-    "keep",
-    "know",
-    "lack",
-    "lead",
-    "leave",
-    "let",
-    "lie",
-    "limit",
-    "listen",
-    "live",
-    "load",
-    "lock",
-    "look",
-    "lose",
-    "make",
-    "manage",
-    "map",
-    "match",
-    "matter",
-    "mean",
-    "measure",
-    "meet",
-    "move",
-    "name",
-    "need",
-    "notice",
-    "occur",
-    "offer",
-    "open",
-    "pass",
-    "pay",
-    "perform",
-    "persist",
-    "pick",
-    "point",
-    "prefer",
-    "prevent",
-    "produce",
-    "promise",
-    "prove",
-    "provide",
-    "publish",
-    "put",
-    "raise",
-    "reach",
-    "read",
-    "receive",
-    "record",
-    "reduce",
-    "refuse",
-    "reject",
-    "rely",
-    "remain",
-    "remove",
-    "renew",
-    "repeat",
-    "replace",
-    "represent",
-    "require",
-    "resolve",
-    "rest",
-    "restore",
-    "return",
-    "roll",
-    "run",
-    "satisfy",
-    "save",
-    "say",
-    "search",
-    "see",
-    "seem",
-    "send",
-    "separate",
-    "serve",
-    "set",
-    "show",
-    "sit",
-    "sort",
-    "specify",
-    "split",
-    "stand",
-    "start",
-    "state",
-    "stay",
-    "stop",
-    "store",
-    "succeed",
-    "suffer",
-    "suit",
-    "supply",
-    "support",
-    "survive",
-    "take",
-    "tell",
-    "tend",
-    "track",
-    "treat",
-    "try",
-    "turn",
-    "understand",
-    "use",
-    "verify",
-    "wait",
-    "wake",
-    "want",
-    "work",
-    "wrap",
-    "write",
-];
-/// What stands before a noun, so that the word behind it is no verb.
-const BEFORE_NOUNS: &[&str] = &[
-    "a", "all", "an", "and", "any", "by", "each", "every", "for", "from", "in", "into", "its", "many",
-    "more", "no", "of", "on", "or", "other", "our", "per", "several", "some", "such", "than", "the", "their",
-    "these", "those", "to", "two", "various", "with", "your",
-];
-/// The first words of an adverbial, behind which a pronoun leans on the sentence before.
-const PREPOSITIONS: &[&str] = &[
-    "at",
-    "by",
-    "for",
-    "from",
-    "in",
-    "on",
-    "to",
-    "under",
-    "until",
-    "with",
-    "within",
-    "without",
-    "internally",
-    "currently",
-];
 /// A sentence worse than this is left out, however much it has to do with the topic.
 const LEAST_FITNESS: f64 = 0.37;
 const FEWEST_WORDS: usize = 4;
@@ -506,7 +61,7 @@ fn is_markup(text: &str, words: &[&str]) -> bool {
         .chars()
         .filter(|character| !plain(*character) && !matches!(character, '.' | ',' | '\'' | '-'))
         .count();
-    let code = words.iter().filter(|word| is_code(word)).count();
+    let code = words.iter().copied().filter(|word| is_code(word)).count();
     odd * 4 > length || code * 5 > words.len() * 2
 }
 
@@ -531,10 +86,8 @@ fn by_kind(fact_type: FactType) -> f64 {
 
 fn by_length(words: usize) -> f64 {
     match words {
-        0..=5 => 0.5,
-        6..=8 => 0.8,
         9..=32 => 1.0,
-        33..=45 => 0.8,
+        6..=8 | 33..=45 => 0.8,
         _ => 0.5,
     }
 }
@@ -546,7 +99,7 @@ fn by_edges(text: &str) -> f64 {
         score *= if text.ends_with('?') { 0.2 } else { 0.45 };
     }
     let first = text.trim_start_matches(['"', '\'', '“', '(', '`']).chars().next();
-    if !first.is_some_and(|first| first.is_uppercase()) {
+    if !first.is_some_and(char::is_uppercase) {
         score *= if first.is_some_and(char::is_alphabetic) { 0.6 } else { 0.4 };
     }
     if text.starts_with('(') {
@@ -571,7 +124,7 @@ fn by_wording(lower: &str, words: &[&str]) -> f64 {
     {
         score *= 0.3;
     }
-    if ORDERS.contains(&bare[0].as_str()) || VERBS.contains(&bare[0].as_str()) {
+    if ORDERS.has(&bare[0]) || VERBS.has(&bare[0]) {
         score *= 0.45;
     } else if !has_finite_verb(&bare) {
         score *= 0.25;
@@ -609,17 +162,15 @@ fn by_wording(lower: &str, words: &[&str]) -> f64 {
 fn has_finite_verb(words: &[String]) -> bool {
     let is_verb = |index: usize| {
         let (word, before) = (words[index].as_str(), words[index - 1].as_str());
-        if AUXILIARIES.contains(&word) {
+        if AUXILIARIES.has(word) {
             return true;
         }
-        if BEFORE_NOUNS.contains(&before) {
+        if BEFORE_NOUNS.has(before) {
             return false;
         }
         let plural = before.ends_with('s')
             || matches!(before, "they" | "we" | "you" | "i" | "who" | "which" | "that" | "not");
-        third_person(word)
-            || (plural && VERBS.contains(&word))
-            || (word.ends_with("ed") && index < 4 && !plural)
+        third_person(word) || (plural && VERBS.has(word)) || (word.ends_with("ed") && index < 4 && !plural)
     };
     (1..words.len()).any(is_verb)
 }
@@ -627,7 +178,7 @@ fn has_finite_verb(words: &[String]) -> bool {
 /// Whether the word is a known verb with its `s`: `runs`, `passes`, `relies`.
 fn third_person(word: &str) -> bool {
     let Some(stem) = word.strip_suffix('s') else { return false };
-    let known = |base: &str| VERBS.contains(&base);
+    let known = |base: &str| VERBS.has(base);
     known(stem)
         || stem.strip_suffix('e').is_some_and(known)
         || stem.strip_suffix("ie").is_some_and(|start| known(&format!("{start}y")))
@@ -658,7 +209,7 @@ fn by_shape(text: &str, words: &[&str]) -> f64 {
 
 #[allow(clippy::cast_precision_loss, reason = "a sentence has few words")]
 fn by_code(words: &[&str]) -> f64 {
-    let code = words.iter().filter(|word| is_code(word)).count() as f64;
+    let code = words.iter().copied().filter(|word| is_code(word)).count() as f64;
     (1.0 - 1.5 * code / words.len() as f64).max(0.0)
 }
 
@@ -670,11 +221,11 @@ fn leans(lower: &str) -> bool {
     }
     let mut words = text.split_whitespace().map(bare);
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let leaning_clause = CLAUSES.contains(&first.as_str()) && PRONOUNS.contains(&second.as_str());
+    let leaning_clause = CLAUSES.has(&first) && PRONOUNS.has(&second);
     let early = || text.split_whitespace().map(bare).skip(1).take(4);
     let refers =
         |word: String| matches!(word.as_str(), "this" | "these" | "those" | "it" | "they" | "that" | "such");
-    leaning_clause || (PREPOSITIONS.contains(&first.as_str()) && early().any(refers))
+    leaning_clause || (PREPOSITIONS.has(&first) && early().any(refers))
 }
 
 fn begins_with(text: &str, start: &str) -> bool {

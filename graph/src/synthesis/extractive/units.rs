@@ -61,7 +61,9 @@ pub(super) fn sentences<'a>(brief: &'a Brief, topic: &[String]) -> Vec<Sentence<
     });
     let mut usable: Vec<Sentence<'_>> = usable.collect();
     let best = usable.iter().map(|sentence| sentence.value).fold(f64::MIN_POSITIVE, f64::max);
-    usable.iter_mut().for_each(|sentence| sentence.value /= best);
+    for sentence in &mut usable {
+        sentence.value /= best;
+    }
     without_echoes(usable)
 }
 

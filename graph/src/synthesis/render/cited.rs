@@ -53,9 +53,8 @@ enum Kind {
 fn kind_of(address: &CowStr<'_>, readable: &Readable<'_>) -> Kind {
     match target_of(address) {
         Some(Target::Fact(id)) => Kind::Fact(readable.document.number_of(id).map(|number| (number, id))),
-        Some(Target::Node(_)) => Kind::Elsewhere,
         None if is_page(address) => Kind::Page,
-        None => Kind::Elsewhere,
+        Some(Target::Node(_)) | None => Kind::Elsewhere,
     }
 }
 

@@ -1,20 +1,19 @@
-//! Walking through a graph from a topic, within a budget.
+//! The walk from node to node.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ackord_entities::graph::{edge, fact, fact_source, node};
-use ackord_entities::ids::{FactId, GraphId, NodeId, SourceId};
+use ackord_entities::graph::{edge, fact, node};
+use ackord_entities::ids::{FactId, NodeId};
 use sea_orm::{ConnectionTrait, DbErr};
-use serde::{Deserialize, Serialize};
 
-use super::brief::{Brief, ScoredFact, VisitedNode};
-use super::coverage;
-use super::material::{Fact, Node};
+use super::beside::beside;
+use super::{Exploration, Record, Request, Visit};
 use crate::search::{self, topic_terms};
+use crate::synthesis::brief::{Brief, ScoredFact, VisitedNode};
+use crate::synthesis::coverage;
+use crate::synthesis::material::{Fact, Node};
 use crate::text::{self, terms_of};
 
-/// Facts that the search for the topic gives, at most.
-const SEARCHED: u64 = 400;
 /// Facts of one visited node that are looked at, at most.
 const OF_NODE: u64 = 600;
 /// Edges of one visited node that are looked at: the heaviest.
@@ -28,77 +27,6 @@ const LEAST_INTEREST: f64 = 0.06;
 /// What the names of the starting nodes count beside the topic's own words.
 const STARTING_NAMES: f64 = 0.5;
 
-/// What to explore.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The graph; nothing outside is read.
-    pub graph: GraphId,
-    /// The topic.
-    pub topic: String,
-    /// Where to begin, in this order. Ids without a node in the graph are recorded and left out.
-    pub starting_nodes: Vec<NodeId>,
-    /// Nodes to visit, at most. A visit costs 1, once per node; searching is free.
-    pub budget: u32,
-    /// For the writer, see [`Brief::max_words`].
-    pub max_words: u32,
-}
-
-/// What was found, and how.
-#[derive(Clone, Debug)]
-pub struct Exploration {
-    /// For the writer. It has no facts when the graph knows nothing about the topic.
-    pub brief: Brief,
-    /// For the record of the run.
-    pub record: Record,
-}
-
-/// What an exploration did.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// Visits that were allowed.
-    pub budget: u32,
-    /// The visits, in order: each cost 1.
-    pub visits: Vec<Visit>,
-    /// Starting nodes that the graph does not have.
-    pub unknown_starting_nodes: Vec<NodeId>,
-    /// The words of the topic, cut back to their stems.
-    pub searched: Vec<String>,
-    /// Those of them that stand together in one place of the graph, at best.
-    pub covered: Vec<String>,
-    /// Facts that the search for the topic gave.
-    pub facts_found: u32,
-    /// Facts that the writer was given.
-    pub facts_given: u32,
-}
-
-/// One visited node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Visit {
-    /// The node.
-    pub node_id: NodeId,
-    /// Its name.
-    pub concept: String,
-    /// How much it had to do with the topic.
-    pub relevance: f64,
-    /// The visited node whose edge led here; none for a starting node and one that the search found.
-    pub from: Option<NodeId>,
-    /// Facts it gave that were not known before.
-    pub new_facts: u32,
-}
-
-/// Explores: searches the topic, visits nodes best first, and gathers facts with what stands beside them.
-///
-/// The same data gives the same answer.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn explore(connection: &impl ConnectionTrait, request: &Request) -> Result<Exploration, DbErr> {
-    let found = search::facts(connection, request.graph, &request.topic, SEARCHED).await?;
-    let mut walk = Walk::begin(connection, request, found).await?;
-    walk.run(connection).await?;
-    walk.finish(connection).await
-}
-
 /// A node that may be visited next.
 #[derive(Clone, Debug)]
 struct Candidate {
@@ -107,7 +35,8 @@ struct Candidate {
     from: Option<NodeId>,
 }
 
-struct Walk<'a> {
+/// What was visited so far, and what may be visited next.
+pub(super) struct Walk<'a> {
     request: &'a Request,
     topic: Vec<String>,
     /// Share of the found facts, weighted by score, that mention a node: 1 for the node most of them mention.
@@ -119,7 +48,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    async fn begin(
+    pub(super) async fn begin(
         connection: &impl ConnectionTrait,
         request: &'a Request,
         found: Vec<(Fact, f64)>,
@@ -155,7 +84,7 @@ impl<'a> Walk<'a> {
                     self.waiting.insert(*id, Candidate { node: node.clone(), relevance, from: None });
                 }
                 None if !self.record.unknown_starting_nodes.contains(id) => {
-                    self.record.unknown_starting_nodes.push(*id)
+                    self.record.unknown_starting_nodes.push(*id);
                 }
                 None => {}
             }
@@ -204,7 +133,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    async fn run(&mut self, connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+    pub(super) async fn run(&mut self, connection: &impl ConnectionTrait) -> Result<(), DbErr> {
         while self.visited.len() < usize::try_from(self.request.budget).unwrap_or(usize::MAX)
             && let Some(next) = self.take_best()
         {
@@ -268,7 +197,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    async fn finish(mut self, connection: &impl ConnectionTrait) -> Result<Exploration, DbErr> {
+    pub(super) async fn finish(mut self, connection: &impl ConnectionTrait) -> Result<Exploration, DbErr> {
         let facts: Vec<Fact> = std::mem::take(&mut self.facts).into_values().collect();
         let coverage = coverage::of(&self.topic, &facts);
         self.record.covered = coverage.stems;
@@ -322,7 +251,9 @@ fn mentioned(found: &[(Fact, f64)]) -> HashMap<NodeId, f64> {
         }
     }
     let most = sums.values().copied().fold(f64::MIN_POSITIVE, f64::max);
-    sums.values_mut().for_each(|sum| *sum /= most);
+    for sum in sums.values_mut() {
+        *sum /= most;
+    }
     sums
 }
 
@@ -341,161 +272,10 @@ fn name_likeness(name: &str, topic: &[String]) -> f64 {
     if all == 0 { 0.0 } else { f64::from(count(shared)) / f64::from(count(all)) }
 }
 
-/// Adds the two sentences before each fact and the two behind it, with score 0, so that a writer can take a sentence
-/// together with what it leans on. The result is ordered by source and position.
-async fn beside(
-    connection: &impl ConnectionTrait,
-    graph: GraphId,
-    facts: Vec<ScoredFact>,
-) -> Result<Vec<ScoredFact>, DbErr> {
-    const REACH: i32 = 2;
-    let mut wanted: BTreeMap<SourceId, Vec<i32>> = BTreeMap::new();
-    for scored in &facts {
-        let position = i32::try_from(scored.fact.position).unwrap_or_default();
-        wanted.entry(scored.fact.source.id).or_default().push(position);
-    }
-    let known: HashSet<FactId> = facts.iter().map(|scored| scored.fact.id).collect();
-    let mut missing: BTreeMap<FactId, (SourceId, i32)> = BTreeMap::new();
-    for (source, mut positions) in wanted {
-        positions.sort_unstable();
-        for run in positions.chunk_by(|one, next| next - one <= 2 * REACH + 16) {
-            let (from, to) = (run[0] - REACH, run[run.len() - 1] + REACH + 1);
-            for place in fact_source::of_source(connection, source, from.max(0), to).await? {
-                let near = run.iter().any(|position| (position - place.position).abs() <= REACH);
-                if near && !known.contains(&place.fact_id) {
-                    missing.entry(place.fact_id).or_insert((source, place.position));
-                }
-            }
-        }
-    }
-    let models = fact::by_ids(connection, missing.keys().copied()).await?;
-    let others = search::with_places(connection, graph, models).await?;
-    let mut all = facts;
-    // A sentence whose first place is elsewhere would be taken for a neighbour of what stands there.
-    let stays = |fact: &Fact| missing.get(&fact.id).is_some_and(|(source, _)| *source == fact.source.id);
-    all.extend(others.into_iter().filter(stays).map(|fact| ScoredFact { fact, score: 0.0 }));
-    all.sort_by_key(|scored| (scored.fact.source.id, scored.fact.position));
-    Ok(all)
-}
-
 fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
 }
 
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use ackord_entities::testing::TestDatabase;
-    use rstest::rstest;
-    use sea_orm::DbBackend;
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::synthesis::corpus::{DOCUMENTS, import};
-
-    fn request(graph: GraphId, topic: &str) -> Request {
-        Request { graph, topic: topic.to_owned(), starting_nodes: Vec::new(), budget: 20, max_words: 300 }
-    }
-
-    fn texts(exploration: &Exploration) -> Vec<&str> {
-        exploration.brief.facts.iter().map(|scored| scored.fact.text.as_str()).collect()
-    }
-
-    #[rstest]
-    #[tokio::test]
-    async fn the_same_data_gives_the_same_answer(
-        #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
-    ) {
-        let (Some(one), Some(other)) = (TestDatabase::open(backend).await, TestDatabase::open(backend).await)
-        else {
-            return;
-        };
-        let reversed: Vec<(&str, &str)> = DOCUMENTS.into_iter().rev().collect();
-        let graph = import(one.database(), "default", &DOCUMENTS).await;
-        import(other.database(), "default", &reversed).await;
-        let record = |exploration: &Exploration| format!("{:?}", exploration.record);
-        let first = explore(one.database().read(), &request(graph, "leases")).await.unwrap();
-        let again = explore(one.database().read(), &request(graph, "leases")).await.unwrap();
-        let elsewhere = explore(other.database().read(), &request(graph, "leases")).await.unwrap();
-        assert_eq!(record(&first), record(&again));
-        // The sources have other addresses there, and so other ids: names and sentences compare.
-        let names = |exploration: &Exploration| -> Vec<String> {
-            exploration.record.visits.iter().map(|visit| visit.concept.clone()).collect()
-        };
-        assert_eq!(names(&first)[0], names(&elsewhere)[0]);
-        let sorted = |exploration: &Exploration| {
-            let mut texts: Vec<String> = texts(exploration).into_iter().map(str::to_owned).collect();
-            texts.sort();
-            texts
-        };
-        assert_eq!(sorted(&first), sorted(&elsewhere));
-    }
-
-    #[tokio::test]
-    async fn a_visit_costs_one_and_searching_nothing() {
-        let test = TestDatabase::sqlite().await;
-        let graph = import(test.database(), "default", &DOCUMENTS).await;
-        for budget in [1, 2, 5] {
-            let request = Request { budget, ..request(graph, "leases") };
-            let found = explore(test.database().read(), &request).await.unwrap();
-            let mut visited: Vec<NodeId> = found.record.visits.iter().map(|visit| visit.node_id).collect();
-            assert_eq!(visited.len(), usize::try_from(budget).unwrap());
-            assert_eq!(found.brief.budget_left, 0);
-            visited.sort_unstable();
-            visited.dedup();
-            assert_eq!(visited.len(), found.record.visits.len(), "no node is visited twice");
-            assert!(texts(&found).iter().any(|text| text.contains("exclusive claim")));
-        }
-    }
-
-    #[tokio::test]
-    async fn starting_nodes_come_first_and_unknown_ones_are_recorded() {
-        let test = TestDatabase::sqlite().await;
-        let graph = import(test.database(), "default", &DOCUMENTS).await;
-        let outbox = node::id_of(graph, "outbox");
-        let unknown = NodeId(Uuid::from_u128(1));
-        let request = Request { starting_nodes: vec![outbox, unknown, unknown], ..request(graph, "leases") };
-        let found = explore(test.database().read(), &request).await.unwrap();
-        assert_eq!(found.record.visits[0].node_id, outbox);
-        assert_eq!(found.record.unknown_starting_nodes, [unknown]);
-        assert!(texts(&found).iter().any(|text| text.starts_with("The relay moves")), "its facts are given");
-    }
-
-    #[rstest]
-    #[tokio::test]
-    async fn nothing_outside_the_graph_is_read(
-        #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
-    ) {
-        let Some(test) = TestDatabase::open(backend).await else { return };
-        import(test.database(), "default", &DOCUMENTS).await;
-        let other =
-            import(test.database(), "other", &[("a.md", "# Tulips\n\nTulips bloom early in spring.\n")])
-                .await;
-        let found = explore(test.database().read(), &request(other, "leases")).await.unwrap();
-        assert!(found.brief.facts.is_empty() && found.record.visits.is_empty());
-        let starting_nodes = vec![node::id_of(graphs_default(), "outbox")];
-        let request = Request { starting_nodes: starting_nodes.clone(), ..request(other, "tulips bloom") };
-        let found = explore(test.database().read(), &request).await.unwrap();
-        assert_eq!(found.record.unknown_starting_nodes, starting_nodes);
-        assert!(texts(&found).iter().all(|text| text.starts_with("Tulips")));
-    }
-
-    fn graphs_default() -> GraphId {
-        ackord_entities::graph::graphs::id_of("default")
-    }
-
-    #[tokio::test]
-    async fn a_topic_of_which_only_one_word_is_known_gives_nothing() {
-        let test = TestDatabase::sqlite().await;
-        let graph = import(test.database(), "default", &DOCUMENTS).await;
-        let found =
-            explore(test.database().read(), &request(graph, "leases of arctic glaciers")).await.unwrap();
-        assert!(found.brief.facts.is_empty());
-        assert_eq!((found.record.facts_found > 0, found.record.covered.len()), (true, 1));
-    }
 }
