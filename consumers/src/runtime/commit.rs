@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ackord_entities::error_chain;
 use ackord_entities::jobs::Backoff;
-use sea_orm::DbErr;
+use sea_orm::{DbBackend, DbErr};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
@@ -67,13 +67,19 @@ impl Flusher {
                     if interruptions < INTERRUPTIONS {
                         continue;
                     }
-                    if let [item] = items.as_mut_slice() {
+                    // A statement can end a server's backend. SQLite has none: its disk is full, or the like.
+                    if let ([item], DbBackend::Postgres) =
+                        (items.as_mut_slice(), self.shared.database.backend())
+                    {
                         item.work = Work::Errored(interrupted(&error));
                         interruptions = 0;
                         continue;
                     }
                 }
                 Trouble::Database { error, in_handler: true } => {
+                    // Without a pause, a database that refuses everything would be asked without a pause.
+                    outages += 1;
+                    self.wait(&error, outages).await;
                     if let ([item], Mode::Savepoints) = (items.as_mut_slice(), mode) {
                         // Its writes cannot be committed: its own fault.
                         item.work = Work::Errored(Error::errored(error.into()));

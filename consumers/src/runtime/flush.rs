@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ackord_entities::error_chain;
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::job::{self, Fence, NewJob, Origin};
@@ -109,7 +110,7 @@ impl Flusher {
         self.commit_halves(&mut desk, ready, mode).await?;
         let answers = desk.write().await?;
         fault::point("before_commit");
-        tx.commit().await.map_err(|error| Trouble::Database { error, in_handler: true })?;
+        tx.commit().await.map_err(refused_commit)?;
         fault::point("after_commit_before_ack");
         self.shared.doorbell.ring();
         Ok(answers)
@@ -260,12 +261,21 @@ impl Flusher {
                 savepoint.commit().await?;
                 Ok(done)
             }
-            Err(error) => {
-                savepoint.rollback().await?;
-                Err(error)
-            }
+            Err(error) => match savepoint.rollback().await {
+                Ok(()) => Err(error),
+                // The whole transaction is gone, as SQLite does it when the disk is full: not this job's fault.
+                Err(gone) => Err(JobError::Unavailable { operator: error_chain(&gone) }),
+            },
         }
     }
+}
+
+/// A commit fails for a job's sake only where one of its constraints was deferred. Anything else is the database's.
+fn refused_commit(error: DbErr) -> Trouble {
+    if error.sql_err().is_some() {
+        return Trouble::Database { error, in_handler: true };
+    }
+    Trouble::Database { error: DbErr::Custom(error_chain(&error)), in_handler: false }
 }
 
 fn trouble(error: JobError) -> Trouble {

@@ -7,6 +7,9 @@ use sea_orm::DbErr;
 
 use super::fault::sqlite_code;
 
+/// The file of the write-ahead log's index cannot grow: how a full disk shows while a database is opened.
+const SQLITE_IOERR_SHMSIZE: i32 = 4874;
+
 /// A database that cannot be opened. The message names the file or server and the remedy, never a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -94,7 +97,11 @@ impl DatabaseError {
     pub fn sqlite(path: &Path, source: DbErr) -> Self {
         let path = path.to_owned();
         // The low byte is the primary code: https://www.sqlite.org/rescode.html
-        match sqlite_code(&source).map(|code| code & 0xff) {
+        let code = sqlite_code(&source);
+        if code == Some(SQLITE_IOERR_SHMSIZE) {
+            return Self::Full { path, source };
+        }
+        match code.map(|code| code & 0xff) {
             Some(5 | 6) => Self::Locked { path, source },
             Some(8) => Self::ReadOnly { path, source },
             Some(13) => Self::Full { path, source },

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::Connection;
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, DatabaseConnection};
 
 use super::{Database, DatabaseError};
@@ -131,6 +132,11 @@ async fn connect_sqlite(
         .max_lifetime(None)
         .test_before_acquire(false)
         .sqlx_logging(false)
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.before_acquire(|connection, _| {
+                Box::pin(async move { Ok(is_out_of_transactions(connection)) })
+            })
+        })
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite
                 .filename(&file)
@@ -144,6 +150,15 @@ async fn connect_sqlite(
             if only_reads { sqlite.pragma("query_only", "ON") } else { sqlite }
         });
     sea_orm::Database::connect(options).await.map_err(|source| DatabaseError::sqlite(path, source))
+}
+
+/// Whether the driver counts no transaction on a connection that nobody uses.
+///
+/// A full disk or an I/O error ends a transaction within SQLite, so the driver's own rollback fails and it goes on counting
+/// one. The next `BEGIN` would be a savepoint, and sooner or later one in a transaction that is never committed. Such a
+/// connection is closed instead, and another one opened.
+fn is_out_of_transactions(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 async fn open_postgres(
