@@ -39,7 +39,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const UP: [&str; 14] = [
+const UP: [&str; 13] = [
     "CREATE TABLE graphs (
         id $uuid NOT NULL PRIMARY KEY,
         slug text NOT NULL UNIQUE,
@@ -109,18 +109,15 @@ const UP: [&str; 14] = [
     ) $compact",
     "CREATE TABLE write_edges (
         graph_id $uuid NOT NULL,
-        key text NOT NULL,
         source_key text NOT NULL,
         target_key text NOT NULL,
         relationship_type text NOT NULL,
         weight $big NOT NULL CHECK (weight >= 0),
-        weight_source text NOT NULL CHECK (weight_source IN ('shared_facts', 'stated')),
+        stated $big NOT NULL CHECK (stated >= 0),
         justification text,
-        created_at $time NOT NULL,
         updated_at $time NOT NULL,
-        PRIMARY KEY (graph_id, key)
+        PRIMARY KEY (graph_id, source_key, target_key, relationship_type)
     ) $compact",
-    "CREATE INDEX write_edges_by_source ON write_edges (graph_id, source_key)",
     "CREATE INDEX write_edges_by_target ON write_edges (graph_id, target_key)",
     "CREATE TABLE write_edge_sources (
         source_id $uuid NOT NULL,

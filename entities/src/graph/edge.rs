@@ -10,7 +10,9 @@ use crate::ids::{FactId, GraphId, NodeId};
 /// The relationship of nodes that the same facts mention. It has no direction.
 pub const RELATED: &str = "related";
 
-/// One edge.
+/// One edge. Its key, `type:a--b`, is not stored: it says nothing more than the columns, see [`Model::key`].
+///
+/// A graph has more edges than anything else, so a row holds no more than it must.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "write_edges")]
@@ -18,39 +20,33 @@ pub struct Model {
     /// The graph it belongs to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub graph_id: GraphId,
-    /// `type:a--b`, see [`key_of`].
-    #[sea_orm(primary_key, auto_increment = false)]
-    pub key: String,
     /// The key of the node it leaves; of the two the one that sorts first when it has no direction.
+    #[sea_orm(primary_key, auto_increment = false)]
     pub source_key: String,
     /// The key of the node it leads to.
+    #[sea_orm(primary_key, auto_increment = false)]
     pub target_key: String,
     /// What it says: `related`, or what a record states.
+    #[sea_orm(primary_key, auto_increment = false)]
     pub relationship_type: String,
     /// How many facts mention both nodes, plus what records state.
     pub weight: i64,
-    /// Where the weight comes from.
-    pub weight_source: WeightSource,
+    /// How much of the weight records state.
+    pub stated: i64,
     /// Why it is there, where a record says so.
     pub justification: Option<String>,
-    /// When it was first written.
-    pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Where an edge's weight comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
-pub enum WeightSource {
-    /// Only from facts that mention both nodes.
-    #[sea_orm(string_value = "shared_facts")]
-    SharedFacts,
-    /// At least one record states it.
-    #[sea_orm(string_value = "stated")]
-    Stated,
+impl Model {
+    /// Its key, see [`key_of`].
+    #[must_use]
+    pub fn key(&self) -> String {
+        key_of(&self.relationship_type, &self.source_key, &self.target_key)
+    }
 }
 
 /// The two ends in the order in which an edge of this type stores them: sorted when it has no direction.
@@ -84,13 +80,13 @@ pub async fn at_node(
     key: &str,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    const COLUMNS: &str = "graph_id, key, source_key, target_key, relationship_type, weight, weight_source, \
-                           justification, created_at, updated_at";
+    const COLUMNS: &str =
+        "graph_id, source_key, target_key, relationship_type, weight, stated, justification, updated_at";
     // Two index scans; an OR over both columns would read the whole graph.
     let sql = format!(
         "SELECT {COLUMNS} FROM write_edges WHERE graph_id = $1 AND source_key = $2 \
-         UNION SELECT {COLUMNS} FROM write_edges WHERE graph_id = $1 AND target_key = $2 \
-         ORDER BY weight DESC, key LIMIT $3"
+         UNION ALL SELECT {COLUMNS} FROM write_edges WHERE graph_id = $1 AND target_key = $2 \
+         ORDER BY weight DESC, source_key, target_key, relationship_type LIMIT $3"
     );
     let values = [graph.0.into(), key.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
@@ -140,16 +136,15 @@ pub async fn raise_all(
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
     let bulk = Bulk {
-        head: "INSERT INTO write_edges (key, source_key, target_key, relationship_type, weight, weight_source, \
-               graph_id, created_at, updated_at) VALUES ",
-        row: "(#, #, #, #, #, 'shared_facts', $1, $2, $2)",
-        tail: " ON CONFLICT (graph_id, key) DO UPDATE SET weight = write_edges.weight + excluded.weight, \
-               updated_at = excluded.updated_at",
+        head: "INSERT INTO write_edges (source_key, target_key, relationship_type, weight, stated, graph_id, \
+               updated_at) VALUES ",
+        row: "(#, #, #, #, 0, $1, $2)",
+        tail: " ON CONFLICT (graph_id, source_key, target_key, relationship_type) DO UPDATE SET \
+               weight = write_edges.weight + excluded.weight, updated_at = excluded.updated_at",
         constants: vec![graph.0.into(), now.into()],
     };
     let rows = changes.iter().map(|change| {
         vec![
-            key_of(change.relationship, change.source_key, change.target_key).into(),
             change.source_key.into(),
             change.target_key.into(),
             change.relationship.into(),
@@ -169,32 +164,34 @@ pub async fn lower_all(
     changes: &[Change<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
-    let key = |change: &Change<'_>| key_of(change.relationship, change.source_key, change.target_key);
+    let of = |change: &Change<'_>| -> Vec<Value> {
+        vec![change.source_key.into(), change.target_key.into(), change.relationship.into()]
+    };
     let lower = Bulk {
-        head: "UPDATE write_edges SET weight = weight - change.column2, updated_at = $2 FROM (VALUES ",
-        row: "(#, #)",
-        tail: ") AS change WHERE write_edges.graph_id = $1 AND write_edges.key = change.column1",
+        head: "UPDATE write_edges SET weight = weight - change.column4, updated_at = $2 FROM (VALUES ",
+        row: "(#, #, #, #)",
+        tail: ") AS change WHERE graph_id = $1 AND source_key = change.column1 AND target_key = change.column2 \
+               AND relationship_type = change.column3",
         constants: vec![graph.0.into(), now.into()],
     };
-    lower
-        .execute(
-            connection,
-            changes.iter().map(|change| vec![key(change).into(), change.weight.into()]).collect(),
-        )
-        .await?;
+    let rows = changes.iter().map(|change| {
+        let mut row = of(change);
+        row.push(change.weight.into());
+        row
+    });
+    lower.execute(connection, rows.collect()).await?;
     let remove = Bulk {
-        head: "DELETE FROM write_edges WHERE graph_id = $1 AND weight <= 0 AND key IN (",
-        row: "#",
+        head: "DELETE FROM write_edges WHERE graph_id = $1 AND weight <= 0 \
+               AND (source_key, target_key, relationship_type) IN (VALUES ",
+        row: "(#, #, #)",
         tail: ")",
         constants: vec![graph.0.into()],
     };
-    remove
-        .execute(connection, changes.iter().map(|change| vec![key(change).into()]).collect())
-        .await
-        .map(drop)
+    remove.execute(connection, changes.iter().map(of).collect()).await.map(drop)
 }
 
-/// Takes over what the records that are left state about these edges: where the weight comes from, and why.
+/// Takes over what the records that are left state about these edges: how much of the weight is theirs, and why. A key
+/// of no edge is passed over.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -205,16 +202,20 @@ pub async fn settle_stated(
 ) -> Result<(), DbErr> {
     // The edge's records are those of sources of the same graph: two graphs may hold the same key.
     const STATED: &str = "FROM write_edge_sources AS es JOIN write_sources AS s ON s.id = es.source_id \
-                          WHERE es.edge_key = write_edges.key AND s.graph_id = write_edges.graph_id";
+                          WHERE es.edge_key = write_edges.relationship_type || ':' || write_edges.source_key || '--' \
+                          || write_edges.target_key AND s.graph_id = write_edges.graph_id";
     let head = format!(
-        "UPDATE write_edges SET \
-         weight_source = CASE WHEN EXISTS (SELECT 1 {STATED}) THEN 'stated' ELSE 'shared_facts' END, \
+        "UPDATE write_edges SET stated = (SELECT CAST(coalesce(sum(es.weight), 0) AS bigint) {STATED}), \
          justification = (SELECT es.justification {STATED} AND es.justification IS NOT NULL \
                           ORDER BY es.weight DESC, es.justification LIMIT 1) \
-         WHERE graph_id = $1 AND key IN ("
+         WHERE graph_id = $1 AND (source_key, target_key, relationship_type) IN (VALUES "
     );
-    let bulk = Bulk { head: &head, row: "#", tail: ")", constants: vec![graph.0.into()] };
-    bulk.execute(connection, keys.iter().map(|key| vec![key.as_str().into()]).collect()).await.map(drop)
+    let bulk = Bulk { head: &head, row: "(#, #, #)", tail: ")", constants: vec![graph.0.into()] };
+    let rows = keys
+        .iter()
+        .filter_map(|key| parts_of(key))
+        .map(|(relationship, source, target)| vec![source.into(), target.into(), relationship.into()]);
+    bulk.execute(connection, rows.collect()).await.map(drop)
 }
 
 #[cfg(test)]

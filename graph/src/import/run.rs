@@ -7,6 +7,7 @@ use std::time::Instant;
 use ackord_entities::database::Database;
 use ackord_entities::graph::{graphs, source};
 use ackord_entities::ids::GraphId;
+use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -70,6 +71,7 @@ impl Import {
     pub async fn run(self, paths: &[PathBuf]) -> Result<Report, ImportError> {
         let begun = Instant::now();
         let graph = self.ensure_graph().await?;
+        tune(&self.database, true).await?;
         let roots = Roots::new(paths, &self.options.excludes)?;
         let folders = roots.folders();
         let (items, mut threads) = self.start(graph, roots);
@@ -79,6 +81,7 @@ impl Import {
             // A thread that ends early because the writer failed says so with `Ok`.
             ended.map_err(|_| ImportError::Reader)??;
         }
+        tune(&writer.database, false).await?;
         written?;
         for folder in folders {
             writer.prune(&folder, self.options.prune).await?;
@@ -128,6 +131,19 @@ impl Import {
         }
         (items, threads)
     }
+}
+
+/// Gives SQLite's writer more memory while it imports: nodes and edges are written all over their tables.
+async fn tune(database: &Database, importing: bool) -> Result<(), ImportError> {
+    if database.backend() == DbBackend::Sqlite {
+        let sql = if importing {
+            "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 8000"
+        } else {
+            "PRAGMA cache_size = -2000; PRAGMA wal_autocheckpoint = 1000; PRAGMA shrink_memory"
+        };
+        database.write().execute_unprepared(sql).await?;
+    }
+    Ok(())
 }
 
 fn walk(roots: Roots, progress: &dyn Progress, sender: &mpsc::Sender<Found>) {

@@ -1,6 +1,5 @@
 //! Records of a JSONL file.
 
-use ackord_entities::graph::edge::WeightSource;
 use ackord_entities::graph::node::NodeType;
 use ackord_graph::import::{LineRefusal, Refusal, Report};
 use rstest::rstest;
@@ -27,7 +26,7 @@ async fn a_record_is_taken_as_it_is_stated(
     assert_eq!((term.concept.as_str(), term.node_type, term.fact_count), ("Term", NodeType::Concept, 1));
     assert_eq!(term.definition.as_deref(), Some("A number."));
     let edge = world.edge("related:lease--term").await.unwrap();
-    assert_eq!((edge.weight, edge.weight_source), (3, WeightSource::Stated));
+    assert_eq!((edge.weight, edge.stated), (3, 3));
     assert_eq!(edge.justification.as_deref(), Some("It fences."));
     let before = world.contents().await;
     assert_eq!(world.import().await.unchanged, 1);

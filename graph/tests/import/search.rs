@@ -73,8 +73,8 @@ async fn a_node_has_its_facts_and_its_neighbours(
     let rabbit = node::id_of(graph, "rabbitmq");
     assert_eq!(fact::of_node(connection, rabbit, 10).await.unwrap().len(), 2);
     let edges = edge::at_node(connection, graph, "lease", 10).await.unwrap();
-    let keys: Vec<(&str, i64)> = edges.iter().map(|edge| (edge.key.as_str(), edge.weight)).collect();
-    assert_eq!(keys, [("related:lease--rabbitmq", 2), ("related:ada-lovelace--lease", 1)]);
+    let keys: Vec<(String, i64)> = edges.iter().map(|edge| (edge.key(), edge.weight)).collect();
+    assert_eq!(keys, [("related:lease--rabbitmq".into(), 2), ("related:ada-lovelace--lease".into(), 1)]);
     let shared = edge::shared_facts(connection, rabbit, node::id_of(graph, "lease"), 10).await.unwrap();
     assert_eq!(shared.len(), 2);
     assert_eq!(node::most_mentioned(connection, graph, 1).await.unwrap()[0].key, "lease");

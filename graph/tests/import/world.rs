@@ -63,7 +63,9 @@ impl World {
     }
 
     pub(crate) async fn edge(&self, key: &str) -> Option<edge::Model> {
-        let id = (graphs::id_of(graphs::DEFAULT), key.to_owned());
+        let (relationship, source, target) = edge::parts_of(key).unwrap();
+        let id =
+            (graphs::id_of(graphs::DEFAULT), source.to_owned(), target.to_owned(), relationship.to_owned());
         edge::Entity::find_by_id(id).one(self.test.database().read()).await.unwrap()
     }
 
@@ -144,9 +146,7 @@ impl Contents {
         lines.extend(self.spoken.iter().map(|row| format!("{row:?}")));
         lines.extend(self.pairs.iter().map(|row| format!("{row:?}")));
         lines.extend(
-            self.edges.iter().map(|row| {
-                format!("{:?}", edge::Model { created_at: epoch, updated_at: epoch, ..row.clone() })
-            }),
+            self.edges.iter().map(|row| format!("{:?}", edge::Model { updated_at: epoch, ..row.clone() })),
         );
         lines.extend(self.stated.iter().map(|row| format!("{row:?}")));
         lines
@@ -214,12 +214,18 @@ impl Contents {
         for row in &self.stated {
             *weights.entry(row.edge_key.clone()).or_default() += row.weight;
         }
-        let found: BTreeMap<String, i64> =
-            self.edges.iter().map(|row| (row.key.clone(), row.weight)).collect();
+        let found: BTreeMap<String, i64> = self.edges.iter().map(|row| (row.key(), row.weight)).collect();
         assert_eq!(found, weights, "weights of edges");
         for edge in &self.edges {
-            assert!(keys.values().any(|key| *key == edge.source_key), "{} has lost its source", edge.key);
-            assert!(keys.values().any(|key| *key == edge.target_key), "{} has lost its target", edge.key);
+            let stated = self
+                .stated
+                .iter()
+                .filter(|row| row.edge_key == edge.key())
+                .map(|row| row.weight)
+                .sum::<i64>();
+            assert_eq!(edge.stated, stated, "what is stated of {}", edge.key());
+            assert!(keys.values().any(|key| *key == edge.source_key), "{} has lost its source", edge.key());
+            assert!(keys.values().any(|key| *key == edge.target_key), "{} has lost its target", edge.key());
         }
     }
 }
