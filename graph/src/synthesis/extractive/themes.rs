@@ -16,6 +16,8 @@ const FEWEST_UNITS: usize = 2;
 const SHORT_TEXT: usize = 5;
 /// A unit joins the theme that has one this much like it.
 const ALIKE: f64 = 0.2;
+/// Words of a heading that means something only where it stands.
+const SPEAKING: &[&str] = &["i", "it", "my", "our", "that", "these", "this", "us", "we", "you", "your"];
 /// Headings that say nothing once they stand in another text.
 const GENERIC: &[&str] = &[
     "about",
@@ -174,8 +176,7 @@ fn presentable(name: &str, topic: &[String], worth: f64) -> Option<(Vec<String>,
     let says_more = stems.iter().any(|stem| !topic.contains(stem));
     let generic = GENERIC.contains(&text.to_lowercase().as_str());
     let numeric = text.chars().all(|c| !c.is_alphabetic());
-    let speaks =
-        text.split_whitespace().any(|word| matches!(word, "I" | "we" | "We" | "you" | "You" | "my" | "My"));
+    let speaks = text.split_whitespace().any(|word| SPEAKING.contains(&word.to_lowercase().as_str()));
     if generic || numeric || speaks || !says_more {
         return None;
     }
@@ -239,6 +240,7 @@ mod tests {
         assert_eq!(heading("3.4 Long jobs, crashes").as_deref(), Some("Long jobs, crashes"));
         assert_eq!(heading("Letters"), None);
         assert_eq!(heading("What I want of letters"), None);
+        assert_eq!(heading("What would make us change it"), None);
         assert_eq!(heading("Usage"), None);
         assert_eq!(heading("fn main() {"), None);
         assert_eq!(heading("2.0"), None);

@@ -161,7 +161,7 @@ impl Unit {
 
 /// Chooses units, the best first: each adds as much as it can that the ones before do not say, up to about `max_words`.
 pub(super) fn choose(mut units: Vec<Unit>, sentences: &[Sentence<'_>], max_words: usize) -> Vec<Unit> {
-    const LEAST_GAIN: f64 = 0.15;
+    const LEAST_GAIN: f64 = 0.1;
     let mut chosen: Vec<Unit> = Vec::new();
     let mut used = HashSet::new();
     let mut words = 0;
