@@ -25,6 +25,9 @@ ACKORD_CONCURRENCY, then flags; the later one counts. `ackord config` shows what
 Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 refused, 5 database,
 6 the job waited for ended badly, 7 timed out.";
 
+const DATABASE_HELP: &str =
+    "Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME [default: sqlite:.ackord/ackord.db]";
+
 /// Durable jobs: a message is acknowledged only when the database agrees.
 #[derive(Debug, Parser)]
 #[command(name = "ackord", version, after_help = EXAMPLES, max_term_width = 100)]
@@ -41,8 +44,7 @@ struct Global {
     /// Configuration file [default: ackord.toml in this folder, if there is one]
     #[arg(long, global = true, value_name = "FILE", env = "ACKORD_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
-    /// Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME [default: sqlite:.ackord/ackord.db]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help = DATABASE_HELP)]
     database: Option<String>,
     /// What to log on stderr: a level or a list such as info,sqlx=warn [default: warn, for up info]
     #[arg(long, global = true, value_name = "FILTER")]
@@ -86,7 +88,7 @@ impl Command {
             Self::Reconcile(args) => args.run(session).await,
             Self::Schema(args) => args.run(session).await,
             Self::Synthesis(args) => args.run(session).await,
-            Self::Config(args) => args.run(session),
+            Self::Config(_) => commands::config::run(session),
         }
     }
 

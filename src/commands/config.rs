@@ -12,12 +12,10 @@ use crate::terminal::{Column, table};
 #[command(after_help = "Examples:\n  ackord config\n  ACKORD_LOG=debug ackord config --json")]
 pub(crate) struct ConfigArgs {}
 
-impl ConfigArgs {
-    pub(crate) fn run(self, session: &Session) -> anyhow::Result<Exit> {
-        let settings = settings(&session.loaded, &catalogue());
-        session.terminal.answer(&settings, || text(&settings))?;
-        Ok(Exit::Success)
-    }
+pub(crate) fn run(session: &Session) -> anyhow::Result<Exit> {
+    let settings = settings(&session.loaded, &catalogue());
+    session.terminal.answer(&settings, || text(&settings))?;
+    Ok(Exit::Success)
 }
 
 fn text(settings: &[Setting]) -> String {

@@ -83,11 +83,9 @@ impl PublishArgs {
             return Ok(Exit::Success);
         }
         session.terminal.say(&text(&published, spec))?;
-        let waited = wait_for(&database, published.enqueued.id, self.timeout, session.terminal).await?;
-        let exit = exit_of(&waited);
-        let view = waited.into_view()?;
-        let line = sentence(&view);
-        published.job = Some(view);
+        let ended = wait_for(&database, published.enqueued.id, self.timeout, session.terminal).await?;
+        let (exit, line) = (exit_of(&ended), sentence(&ended));
+        published.job = Some(ended);
         session.terminal.answer(&published, || line)?;
         Ok(exit)
     }

@@ -105,7 +105,10 @@ fn complaint(problem: &Problem) -> String {
     let label = |style: Style, text: &str| style.for_stderr().apply_to(text).to_string();
     let mut text = format!("{} {}", label(Style::new().red().bold(), "error:"), problem.message);
     if let Some(remedy) = &problem.remedy {
-        text.push_str(&format!("\n {} {remedy}", label(Style::new().cyan().bold(), "help:")));
+        text += "\n ";
+        text += &label(Style::new().cyan().bold(), "help:");
+        text += " ";
+        text += remedy;
     }
     text
 }

@@ -160,9 +160,8 @@ impl Running {
         let mut running = Self { child, ready: Value::Null, log: Some(log) };
         let mut text = String::new();
         loop {
-            if stdout.read_line(&mut text).unwrap() == 0 {
-                panic!("ackord ended before it was ready:\n{}", running.end_and_log());
-            }
+            let read = stdout.read_line(&mut text).unwrap();
+            assert!(read > 0, "ackord ended before it was ready:\n{}", running.end_and_log());
             if let Ok(ready) = serde_json::from_str(&text) {
                 running.ready = ready;
                 return running;

@@ -59,9 +59,9 @@ async fn discard(session: &Session, id: DeadLetterId, operator: &OperatorArgs) -
     let now = database.clock().now(&tx).await?;
     let changed = operate::discard(&tx, id, &operator.operator(), now).await.map_err(explain)?;
     tx.commit().await?;
-    session.terminal.answer(&serde_json::json!({ "id": id, "changed": changed }), || match changed {
-        true => format!("dead letter {id} is discarded"),
-        false => format!("dead letter {id} was dealt with before"),
+    session.terminal.answer(&serde_json::json!({ "id": id, "changed": changed }), || {
+        let what = if changed { "is discarded" } else { "was dealt with before" };
+        format!("dead letter {id} {what}")
     })?;
     Ok(Exit::Success)
 }
@@ -70,13 +70,12 @@ async fn discard(session: &Session, id: DeadLetterId, operator: &OperatorArgs) -
 fn explain(error: ReplayError) -> anyhow::Error {
     let text = error.to_string();
     match error {
-        ReplayError::NotFound(_) => Problem::not_found(text).into(),
+        ReplayError::NotFound(_) | ReplayError::UnknownKind(_) => Problem::not_found(text).into(),
         ReplayError::NotOpen { .. }
         | ReplayError::NoKind
         | ReplayError::DedupKeyTaken { .. }
         | ReplayError::JobNotDead { .. } => Problem::refused(text).into(),
         ReplayError::Payload(_) => Problem::usage(text).into(),
-        ReplayError::UnknownKind(_) => Problem::not_found(text).into(),
         error => error.into(),
     }
 }

@@ -45,7 +45,7 @@ fn text(whole: &WholeLetter) -> String {
     match (&whole.body, &whole.body_hex) {
         (Some(body), _) => block(&mut text, "Body", &pretty_text(body)),
         (None, hex) => {
-            block(&mut text, "Body (not UTF-8, in hexadecimal)", hex.as_deref().unwrap_or_default())
+            block(&mut text, "Body (not UTF-8, in hexadecimal)", hex.as_deref().unwrap_or_default());
         }
     }
     if let Some(edited) = &whole.edited_payload {

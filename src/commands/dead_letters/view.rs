@@ -1,5 +1,7 @@
 //! A dead letter as it is shown.
 
+use std::fmt::Write;
+
 use ackord_entities::ids::{DeadLetterId, JobId};
 use ackord_entities::queue::dead_letter::{LetterState, Model, Reason};
 use chrono::{DateTime, Utc};
@@ -78,7 +80,11 @@ impl From<Model> for WholeLetter {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The word of a letter's state.

@@ -24,9 +24,12 @@ pub(super) struct Documents {
 const OF_REPOSITORY: [&str; 5] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs"];
 
 /// What is carried along, for a program that runs elsewhere.
-const CARRIED: [(&str, &str); 3] = [
-    ("testing.md", include_str!("../../../docs/testing.md")),
-    ("exit-codes.md", include_str!("../../../docs/exit-codes.md")),
+const CARRIED: [(&str, &str); 6] = [
+    ("README.md", include_str!("../../../README.md")),
+    ("ARCHITECTURE.md", include_str!("../../../ARCHITECTURE.md")),
+    ("guarantees.md", include_str!("../../../docs/guarantees.md")),
+    ("operations.md", include_str!("../../../docs/operations.md")),
+    ("state-machine.md", include_str!("../../../docs/state-machine.md")),
     ("adding-a-job-kind.md", include_str!("../../../docs/adding-a-job-kind.md")),
 ];
 
@@ -90,7 +93,7 @@ mod tests {
     fn elsewhere_the_carried_documents_are_written_beside_the_data() {
         let folder = tempfile::tempdir().unwrap();
         let unpacked = unpack(&folder.path().join(".ackord/demo.db")).unwrap();
-        assert!(unpacked.join("testing.md").is_file());
+        assert!(unpacked.join("guarantees.md").is_file());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use ackord_producer::{Doorbell, Publish, enqueue_all};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use super::import;
 use super::up::check;
 use crate::config::Concurrency;
 use crate::exit::Exit;
@@ -131,8 +132,8 @@ impl Demo<'_> {
 
     async fn import(&self) -> anyhow::Result<Report> {
         let options = ImportOptions { graph: self.documents.graph.to_owned(), ..ImportOptions::default() };
-        let bar = watch::import_bar(self.session.terminal);
-        let progress = std::sync::Arc::new(watch::ImportBar(bar.clone()));
+        let bar = import::bar(self.session.terminal);
+        let progress = std::sync::Arc::new(import::Bar(bar.clone()));
         let report = Import::new(self.database.clone(), options)
             .with_progress(progress)
             .run(&self.documents.paths)

@@ -19,13 +19,9 @@ const NAMED: usize = 5;
 
 pub(super) fn welcome(url: &str, documents: &Documents) -> String {
     let which = if documents.own { "ackord's own documents" } else { "your documents" };
-    format!(
-        "{}  documents in, texts with citations out\n{}\n",
-        bold("ackord demo"),
-        dim(format!(
-            "Everything runs in this process: {which}, a SQLite file ({url}), a broker in memory, a worker."
-        ))
-    )
+    let what =
+        format!("Everything runs in this process: a broker in memory, a worker, a SQLite file ({url}).");
+    format!("{}  {which} in, texts with citations out\n{}\n", bold("ackord demo"), dim(what))
 }
 
 fn heading(number: u8, title: &str) -> String {

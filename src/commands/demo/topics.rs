@@ -26,16 +26,11 @@ impl Topic {
     }
 }
 
-/// Topics of ackord's own documents.
+/// Topics of ackord's own documents; the first text is the one that is shown in whole.
 pub(super) fn own() -> Vec<Topic> {
-    [
-        "How tests use PostgreSQL",
-        "Handlers and their two halves",
-        "Exit codes of the program",
-        "Retries and dead letters",
-    ]
-    .map(Topic::about)
-    .into()
+    ["Dead letters and replay", "The outbox and the relay", "What happens when a worker dies", "Group commit"]
+        .map(Topic::about)
+        .into()
 }
 
 /// Topics that nobody imports by chance.

@@ -1,4 +1,4 @@
-//! Progress of the import and of the jobs.
+//! Progress of the jobs.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::job;
-use ackord_graph::import::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::Asked;
@@ -15,31 +14,6 @@ use crate::terminal::Terminal;
 
 /// Between two looks at the jobs.
 const LOOK: Duration = Duration::from_millis(40);
-
-/// A bar for the import; hidden where nobody watches.
-pub(super) fn import_bar(terminal: Terminal) -> ProgressBar {
-    if !terminal.draws() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("  {bar:40} {bytes}/{total_bytes}  {bytes_per_sec}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Moves a bar as the import goes on.
-pub(super) struct ImportBar(pub(super) ProgressBar);
-
-impl Progress for ImportBar {
-    fn on(&self, event: Event<'_>) {
-        match event {
-            Event::Found { bytes } => self.0.inc_length(bytes),
-            Event::Done { bytes } => self.0.inc(bytes),
-            _ => {}
-        }
-    }
-}
 
 /// Watches the jobs until all have ended. Answers them as they ended.
 ///

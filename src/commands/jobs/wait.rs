@@ -33,59 +33,35 @@ pub(super) struct WaitArgs {
 impl WaitArgs {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         let database = session.database().await?;
-        let waited = wait_for(&database, self.id, self.timeout, session.terminal).await?;
-        let exit = exit_of(&waited);
-        let view = waited.into_view()?;
-        session.terminal.answer(&view, || sentence(&view))?;
-        Ok(exit)
+        let ended = wait_for(&database, self.id, self.timeout, session.terminal).await?;
+        session.terminal.answer(&ended, || sentence(&ended))?;
+        Ok(exit_of(&ended))
     }
 }
 
-/// How the waiting ended.
-#[derive(Clone, Debug)]
-pub(crate) enum Waited {
-    /// The job has ended.
-    Ended(JobView),
-    /// The time was over first.
-    TooLate { id: JobId, timeout: Duration },
-}
-
-impl Waited {
-    /// The ended job.
-    ///
-    /// # Errors
-    /// The time was over first.
-    pub(crate) fn into_view(self) -> Result<JobView, Problem> {
-        match self {
-            Self::Ended(view) => Ok(view),
-            Self::TooLate { id, timeout } => Err(Problem::new(
-                Exit::TimedOut,
-                format!("job {id} has not ended within {}", length(timeout)),
-            )
-            .remedy(format!("it goes on; `ackord jobs show {id}` tells what it waits for"))),
-        }
+/// What the shell is told about an ended job.
+pub(crate) fn exit_of(ended: &JobView) -> Exit {
+    match ended.state {
+        ShownState::Succeeded => Exit::Success,
+        _ => Exit::JobEndedBadly,
     }
 }
 
-/// What the shell is told.
-pub(crate) fn exit_of(waited: &Waited) -> Exit {
-    match waited {
-        Waited::TooLate { .. } => Exit::TimedOut,
-        Waited::Ended(view) if view.state == ShownState::Succeeded => Exit::Success,
-        Waited::Ended(_) => Exit::JobEndedBadly,
-    }
+fn too_late(id: JobId, timeout: Duration) -> Problem {
+    Problem::new(Exit::TimedOut, format!("job {id} has not ended within {}", length(timeout)))
+        .remedy(format!("it goes on; `ackord jobs show {id}` tells what it waits for"))
 }
 
 /// Looks at a job until it has ended, ever less often.
 ///
 /// # Errors
-/// There is no such job; whatever the database answers.
+/// There is no such job; the time is over first; whatever the database answers.
 pub(crate) async fn wait_for(
     database: &Database,
     id: JobId,
     timeout: Option<Duration>,
     terminal: Terminal,
-) -> anyhow::Result<Waited> {
+) -> anyhow::Result<JobView> {
     let started = Instant::now();
     let spinner = spinner(terminal);
     let mut pause = FIRST_LOOK;
@@ -95,13 +71,13 @@ pub(crate) async fn wait_for(
         let view = JobView::of_all(database, std::slice::from_ref(&row), now).await?.remove(0);
         if row.state.is_end() {
             spinner.finish_and_clear();
-            return Ok(Waited::Ended(view));
+            return Ok(view);
         }
         spinner.set_message(format!("{} {id} is {}", view.kind, view.state));
         let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
         if left == Some(Duration::ZERO) {
             spinner.finish_and_clear();
-            return Ok(Waited::TooLate { id, timeout: timeout.unwrap_or_default() });
+            return Err(too_late(id, timeout.unwrap_or_default()).into());
         }
         tokio::time::sleep(left.map_or(pause, |left| left.min(pause))).await;
         pause = pause.mul_f64(1.5).min(LONGEST);
