@@ -333,6 +333,27 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_half_can_be_called_by_itself_and_each_run_has_the_jobs_own_key() {
+        let database = TestDatabase::sqlite().await;
+        let folder = tempfile::tempdir().unwrap();
+        write_documents(folder.path()).unwrap();
+        let path = folder.path().join("tea.md").display().to_string();
+        let turn = Turn {
+            id: JobId::new(),
+            job: WordCount { path, follow: 0 },
+            attempt: 1,
+            seq: 1,
+            traceparent: None,
+        };
+        let run =
+            |id| Context::new(database.database().clone(), WordCount::KIND, id, CancellationToken::new());
+        let counted = WordCountHandler.perform(&turn, &run(turn.id)).await.unwrap();
+        assert_eq!((counted.words, counted.links.len()), (8, 3));
+        assert_eq!(run(turn.id).idempotency_key(), run(turn.id).idempotency_key());
+        assert_ne!(run(turn.id).idempotency_key(), run(JobId::new()).idempotency_key());
+    }
+
     #[test]
     fn the_snippets_of_the_documentation_are_this_code() {
         let code = include_str!("adding_a_job_kind.rs");
