@@ -14,6 +14,7 @@ mod cli_publish;
 mod cli_schema;
 mod cli_up;
 mod documents;
+mod kill_disk;
 mod kill_drain;
 mod kill_points;
 mod kill_poison;

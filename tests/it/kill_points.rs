@@ -1,0 +1,148 @@
+//! A crash at each named step of a job's path: whatever is killed there, after the next start every accepted job has ended, with
+//! its effect once.
+
+use rstest::rstest;
+
+use crate::process::{MIXED, Testbed};
+
+/// Dies at the step, the given number of times later than the first.
+fn fault(point: &str, earlier: usize) -> String {
+    if earlier == 0 { format!("{point}=return") } else { format!("{point}={earlier}*off->return") }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_at(
+    #[values(
+        ("relay_before_publish", 1),
+        ("relay_after_confirm", 1),
+        ("relay_after_delete", 1),
+        ("received", 3),
+        ("performing", 10),
+        ("performed", 10),
+        ("claim_before_commit", 3),
+        ("after_claim_before_ack", 3),
+        ("claimed_in_transaction", 4),
+        ("before_commit", 4),
+        ("after_commit_before_ack", 4),
+        ("in_the_middle_of_settling", 6),
+        ("settled", 6),
+        ("archived_before_ack", 2)
+    )]
+    point: (&str, usize),
+    #[values(false, true)] later: bool,
+) {
+    let (name, earlier) = point;
+    let mut testbed = Testbed::new().await;
+    testbed.publish(MIXED).await;
+    let fault = fault(name, if later { earlier } else { 0 });
+    testbed.up(&[], Some(&fault)).is_killed().await;
+    testbed.until_quiet().await;
+    testbed.assert_clean(&testbed.audit().await, MIXED);
+}
+
+/// The transaction and what follows it, for each way that a kind uses them.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_one_kind_that_dies_at(
+    #[values(
+        "claimed_in_transaction",
+        "before_commit",
+        "after_commit_before_ack",
+        "in_the_middle_of_settling"
+    )]
+    point: &str,
+    #[values("count", "slow", "long", "chain", "flaky", "doomed")] kind: &str,
+) {
+    let jobs = [(kind, 7)];
+    let mut testbed = Testbed::new().await;
+    testbed.publish(&jobs).await;
+    testbed.up(&[], Some(&fault(point, 0))).is_killed().await;
+    testbed.until_quiet().await;
+    testbed.assert_clean(&testbed.audit().await, &jobs);
+}
+
+/// Steps that belong to the start after a death: here the second death.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_again_at(
+    #[values(
+        "put_back_before_commit",
+        "put_back_after_commit",
+        "reconcile_before_commit",
+        "reconcile_after_commit",
+        "start_recorded",
+        "relay_after_confirm",
+        "after_commit_before_ack"
+    )]
+    point: &str,
+) {
+    let mut testbed = Testbed::new().await;
+    testbed.publish(MIXED).await;
+    testbed.up(&[], Some(&fault("after_claim_before_ack", 3))).is_killed().await;
+    assert!(testbed.in_flight() > 0);
+    testbed.up(&[], Some(&fault(point, 0))).is_killed().await;
+    testbed.until_quiet().await;
+    testbed.assert_clean(&testbed.audit().await, MIXED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_dies_before_its_commit_has_published_nothing_of_it() {
+    let mut testbed = Testbed::new().await;
+    let published = testbed
+        .publisher(&[], &[("count", 30)])
+        .env("FAILPOINTS", fault("publisher_before_commit", 1))
+        .output()
+        .await;
+    testbed.accept(&published.unwrap());
+    assert_eq!(testbed.accepted.len(), 10);
+    testbed.until_quiet().await;
+    testbed.assert_clean(&testbed.audit().await, &[("count", 10)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_dies_after_its_commit_has_published_although_nobody_rang() {
+    let mut testbed = Testbed::new().await;
+    let mut up = testbed.up(&[], None);
+    up.ready().await;
+    let published = testbed
+        .publisher(&[], &[("count", 30)])
+        .env("FAILPOINTS", fault("publisher_after_commit", 1))
+        .output()
+        .await;
+    testbed.accept(&published.unwrap());
+    assert_eq!(testbed.accepted.len(), 10);
+    let audit =
+        testbed.until("both batches end", |audit| audit.effects() == 20 && audit.unfinished() == 0).await;
+    testbed.assert_clean(&audit, &[("count", 20)]);
+}
+
+/// A step without a test here would be a promise that nobody keeps.
+#[test]
+fn every_named_step_has_its_crash() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tested = include_str!("kill_points.rs");
+    let mut found = 0;
+    for folder in ["entities/src", "producer/src", "consumers/src", "graph/src", "src", "tests/testbed/src"] {
+        for point in points_below(&root.join(folder)) {
+            assert!(tested.contains(&format!("\"{point}\"")), "`{point}` has no crash");
+            found += 1;
+        }
+    }
+    assert!(found >= 20, "only {found} were found: are they still called `fault::point`?");
+}
+
+fn points_below(folder: &std::path::Path) -> Vec<String> {
+    let mut points = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            points.extend(points_below(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let calls = source.split("fault::point(\"").skip(1);
+            points.extend(calls.filter_map(|rest| rest.split('"').next()).map(ToOwned::to_owned));
+        }
+    }
+    points
+}

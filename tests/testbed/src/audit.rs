@@ -1,0 +1,135 @@
+//! `testbed audit`: whether every job had its effect, once.
+
+use std::collections::BTreeMap;
+
+use ackord_entities::database::Database;
+use ackord_entities::ids::JobId;
+use sea_orm::{ConnectionTrait, DbErr, Statement};
+use serde::Serialize;
+
+/// What the database says.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Audit {
+    /// By kind.
+    pub kinds: BTreeMap<String, KindAudit>,
+    /// Jobs that were published by nobody's commit: what publishers must find again.
+    pub ids: Vec<JobId>,
+    /// Messages that wait.
+    pub outbox: i64,
+    /// Leases that somebody has.
+    pub leases: i64,
+    /// Suspects with recorded starts.
+    pub suspects: i64,
+    /// Dead letters without a job, or more than one for the same one.
+    pub stray_letters: i64,
+    /// Effects of jobs that are not there.
+    pub stray_effects: i64,
+    /// What SQLite says about its file: `ok`.
+    pub integrity: String,
+}
+
+/// What became of the jobs of one kind.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct KindAudit {
+    /// Jobs.
+    pub jobs: i64,
+    /// Effects of their commit halves.
+    pub effects: i64,
+    /// Jobs that have not ended.
+    pub unfinished: i64,
+    /// Jobs that succeeded.
+    pub succeeded: i64,
+    /// Jobs with more than one effect.
+    pub doubles: Vec<JobId>,
+    /// Jobs that ended without the effect that belongs to their end.
+    pub lost: Vec<JobId>,
+    /// Jobs with an effect that does not belong to their state.
+    pub wrong: Vec<JobId>,
+    /// Attempts that were blamed on a job.
+    pub errored: i64,
+    /// The highest number of attempts that a job of this kind has.
+    pub attempts: i64,
+    /// Dead jobs, by reason.
+    pub dead: BTreeMap<String, i64>,
+}
+
+/// Kinds whose clean-up has an effect of its own.
+const CLEANED_UP: [&str; 4] = ["doomed", "poison", "poison-commit", "poison-long"];
+
+/// Looks.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn audit(database: &Database) -> Result<Audit, DbErr> {
+    let mut audit = Audit {
+        outbox: count(database, "SELECT count(*) FROM outbox").await?,
+        leases: count(database, "SELECT count(*) FROM leases WHERE owner IS NOT NULL").await?,
+        suspects: count(database, "SELECT count(*) FROM suspects").await?,
+        stray_letters: count(
+            database,
+            "SELECT count(*) - count(DISTINCT jobs.id) FROM dead_letters LEFT JOIN jobs ON jobs.id = dead_letters.job_id",
+        )
+        .await?,
+        stray_effects: count(
+            database,
+            "SELECT count(*) FROM testbed_effects WHERE job_id NOT IN (SELECT id FROM jobs)",
+        )
+        .await?,
+        integrity: text(database, "PRAGMA integrity_check").await?,
+        ..Audit::default()
+    };
+    let sql = "SELECT jobs.id, jobs.kind, jobs.state, jobs.parent_id IS NULL, \
+               (SELECT reason FROM dead_letters WHERE dead_letters.job_id = jobs.id LIMIT 1), \
+               COALESCE(had.commits, 0), COALESCE(had.abandons, 0), jobs.attempt, \
+               (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id AND attempts.outcome = 'errored') FROM jobs LEFT JOIN \
+               (SELECT job_id, sum(half = 'commit') AS commits, sum(half = 'abandon') AS abandons \
+               FROM testbed_effects GROUP BY job_id) AS had ON had.job_id = jobs.id ORDER BY jobs.id";
+    for row in database.read().query_all_raw(Statement::from_string(database.backend(), sql)).await? {
+        let id: JobId = row.try_get_by_index(0)?;
+        if row.try_get_by_index(3)? {
+            audit.ids.push(id);
+        }
+        let (kind, state): (String, String) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let reason: Option<String> = row.try_get_by_index(4)?;
+        let (commits, abandons): (i64, i64) = (row.try_get_by_index(5)?, row.try_get_by_index(6)?);
+        let cleans_up = CLEANED_UP.contains(&kind.as_str());
+        let of_kind = audit.kinds.entry(kind).or_default();
+        of_kind.jobs += 1;
+        of_kind.attempts = of_kind.attempts.max(row.try_get_by_index::<i32>(7)?.into());
+        of_kind.errored += row.try_get_by_index::<i64>(8)?;
+        of_kind.effects += commits;
+        let wanted = match state.as_str() {
+            "succeeded" => (1, 0),
+            "dead" => (0, i64::from(cleans_up)),
+            _ => (0, 0),
+        };
+        match state.as_str() {
+            "pending" | "running" => of_kind.unfinished += 1,
+            "succeeded" => of_kind.succeeded += 1,
+            "dead" => {
+                *of_kind.dead.entry(reason.unwrap_or_else(|| "without a letter".to_owned())).or_default() += 1
+            }
+            _ => of_kind.wrong.push(id),
+        }
+        if commits > 1 || abandons > 1 {
+            of_kind.doubles.push(id);
+        }
+        if commits < wanted.0 || abandons < wanted.1 {
+            of_kind.lost.push(id);
+        }
+        if (commits > 0 && wanted.0 == 0) || (abandons > 0 && wanted.1 == 0) {
+            of_kind.wrong.push(id);
+        }
+    }
+    Ok(audit)
+}
+
+async fn count(database: &Database, sql: &str) -> Result<i64, DbErr> {
+    let row = database.read().query_one_raw(Statement::from_string(database.backend(), sql)).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+async fn text(database: &Database, sql: &str) -> Result<String, DbErr> {
+    let row = database.read().query_one_raw(Statement::from_string(database.backend(), sql)).await?;
+    row.map_or_else(|| Ok(String::new()), |row| row.try_get_by_index(0))
+}

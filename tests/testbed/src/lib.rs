@@ -1,0 +1,9 @@
+//! A small program on the engine, for tests that kill it: [`up`] is a worker like `ackord up`, [`publish`] a publisher in a
+//! process of its own, [`audit`] looks afterwards whether every job had its effect once. The kinds are in [`kinds`].
+
+pub mod audit;
+pub mod cli;
+pub mod effects;
+pub mod kinds;
+pub mod publish;
+pub mod up;

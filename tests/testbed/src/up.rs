@@ -1,0 +1,148 @@
+//! `testbed up`: what `ackord up` puts together on a SQLite file, with the kinds of this program.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ackord_consumers::worker::{Worker, WorkerOptions};
+use ackord_entities::database::Database;
+use ackord_entities::queue::lease;
+use ackord_producer::Doorbell;
+use ackord_producer::broker::topology::Topology;
+use ackord_producer::broker::{Broker, EmbeddedBroker, EmbeddedOptions};
+use ackord_producer::relay::{Relay, RelayOptions};
+use ackord_producer::upkeep::{Sweeper, SweeperOptions, put_back_expired, reconcile};
+use anyhow::{Context, bail};
+use sea_orm::{ConnectionTrait, DbErr, Statement};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::kinds::registry;
+
+/// How often `--until-quiet` looks.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How to run.
+#[derive(Debug, clap::Args)]
+pub struct UpArgs {
+    /// Drain and end as soon as every job has ended.
+    #[arg(long)]
+    until_quiet: bool,
+    /// How long a drain lets slow halves go on, in milliseconds.
+    #[arg(long, default_value_t = 5_000)]
+    grace: u64,
+}
+
+/// At most one worker has the file.
+///
+/// # Errors
+/// Another one has it, or the lock file cannot be made.
+pub fn take_lock(database: &Path) -> anyhow::Result<File> {
+    let path = beside(database, "lock");
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| format!("the lock file {} cannot be made", path.display()))?;
+    lock.try_lock().with_context(|| format!("another worker has {}", database.display()))?;
+    Ok(lock)
+}
+
+/// Runs until a signal, or until it is quiet. Prints `ready` when everything runs.
+///
+/// # Errors
+/// Whatever cannot start, and a task that ends before it was told to.
+pub async fn run(database: &Database, file: &Path, args: &UpArgs) -> anyhow::Result<()> {
+    let registry = registry();
+    let doorbell = Doorbell::default();
+    let broker: Arc<dyn Broker> = Arc::new(EmbeddedBroker::new(EmbeddedOptions::default()));
+    broker.apply(&Topology::of(&registry.catalogue())).await?;
+    release_leases_of_the_dead(database, &doorbell).await?;
+    reconcile(database, None, &doorbell).await?;
+
+    let (stop_worker, stop_rest) = (CancellationToken::new(), CancellationToken::new());
+    let options = WorkerOptions {
+        grace: Duration::from_millis(args.grace),
+        in_flight_file: Some(beside(file, "in-flight")),
+        ..WorkerOptions::default()
+    };
+    let worker = Worker::new(database.clone(), Arc::clone(&broker), registry, doorbell.clone(), options)?;
+    let mut rest = JoinSet::new();
+    rest.spawn(
+        Relay::new(database.clone(), broker, doorbell.clone(), RelayOptions::default())
+            .run(stop_rest.clone()),
+    );
+    rest.spawn(
+        Sweeper::new(database.clone(), doorbell.clone(), SweeperOptions::default()).run(stop_rest.clone()),
+    );
+    rest.spawn(listen(doorbell, file.to_owned(), stop_rest.clone()));
+    let mut worker = tokio::spawn(worker.run(stop_worker.child_token()));
+    println!("ready");
+
+    tokio::select! {
+        told = told_to_stop(database, args.until_quiet) => told?,
+        ended = &mut worker => { ended?; bail!("the worker ended by itself") }
+        Some(ended) = rest.join_next() => { ended?; bail!("a task ended by itself") }
+    }
+    stop_worker.cancel();
+    worker.await?;
+    stop_rest.cancel();
+    while let Some(ended) = rest.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+async fn told_to_stop(database: &Database, until_quiet: bool) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => info!("told to stop"),
+        () = quiet(database), if until_quiet => info!("every job has ended"),
+    }
+    Ok(())
+}
+
+async fn quiet(database: &Database) {
+    loop {
+        // A database that is away is not quiet.
+        if let Ok(0) = unfinished(database).await {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn unfinished(database: &Database) -> Result<i64, DbErr> {
+    let sql = "SELECT count(*) FROM jobs WHERE state IN ('pending', 'running')";
+    let row = database.read().query_one_raw(Statement::from_string(database.backend(), sql)).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+/// One worker per file: whoever held a lease before this one started is dead.
+async fn release_leases_of_the_dead(database: &Database, doorbell: &Doorbell) -> Result<(), DbErr> {
+    let tx = database.begin().await?;
+    let now = database.clock().now(&tx).await?;
+    lease::expire_all_runs(&tx, now).await?;
+    tx.commit().await?;
+    put_back_expired(database, doorbell).await?;
+    Ok(())
+}
+
+async fn listen(doorbell: Doorbell, database: PathBuf, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        Err(error) = doorbell.listen(&database) => warn!(error = %error, "other processes cannot ring"),
+    }
+    stop.cancelled().await;
+}
+
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".");
+    path.push(suffix);
+    PathBuf::from(path)
+}
