@@ -97,11 +97,11 @@ fn decode(handler: &dyn ErasedHandler, delivery: &Delivery, id: Option<JobId>) -
             ));
         }
     }
-    if message.message_id.as_deref().is_none_or(str::is_empty) {
+    if message.message_id.as_deref().is_none_or(|id| id.is_empty() || id.contains('\0')) {
         return Err(give_up(
             Reason::NoMessageId,
             "no_message_id",
-            "the message has no message_id: without one, a second delivery could not be told from a second job",
+            "the message has no message_id that can be kept: without one, a second delivery could not be told from a second job",
         ));
     }
     if message.seq.is_none() && !spec.accepts_direct {

@@ -8,7 +8,7 @@ mod rows;
 pub use error::DatabaseError;
 pub use fault::{Fault, classify};
 pub use open::{DatabaseOptions, Location};
-pub use rows::{Cell, RowSet, Sql};
+pub use rows::{Cell, RowSet, Sql, without_nul};
 
 use std::sync::Arc;
 

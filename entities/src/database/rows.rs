@@ -85,6 +85,14 @@ macro_rules! column {
     };
 }
 
+/// `text` with U+FFFD in the place of each NUL character. Postgres refuses a statement that holds one and SQLite cuts the text
+/// off there; an error's text or a stranger's header with one must not keep a job from being recorded. What is data is refused
+/// at the door instead.
+#[must_use]
+pub fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
 impl RowSet {
     /// No columns yet; `name` is the table's name within the statement.
     #[must_use]
@@ -93,7 +101,14 @@ impl RowSet {
     }
 
     column!(/** A column of UUIDs. */ uuid, Uuid, Uuid);
-    column!(/** A column of texts. */ string, Text, String);
+    /// A column of texts. Neither database keeps a NUL character in text: see [`without_nul`].
+    #[must_use]
+    pub fn string<V: Cell<String>>(mut self, name: &'static str, values: impl IntoIterator<Item = V>) -> Self {
+        let values = values.into_iter().map(|value| value.value().map(without_nul)).collect();
+        self.columns.push(Column { name, nullable: V::NULLABLE, values: Values::Text(values) });
+        self
+    }
+
     column!(/** A column of 32-bit integers. */ int, Int, i32);
     column!(/** A column of 64-bit integers. */ big, Big, i64);
     column!(/** A column of floating-point numbers. */ real, Real, f64);

@@ -8,7 +8,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, QueryOrder, QuerySelect};
 
 use super::job::ErrorText;
-use crate::database::Sql;
+use crate::database::{Sql, without_nul};
 use crate::envelope::Message;
 use crate::ids::{DeadLetterId, JobId};
 
@@ -157,11 +157,11 @@ pub struct NewLetter {
 }
 
 impl NewLetter {
-    /// A job's message is one letter per seq. A message without a job id is one letter per content: the same bytes given
-    /// up twice are kept once.
+    /// A job's message is one letter per seq. A message without a job id or a seq is one letter per content: the same bytes
+    /// given up twice are kept once, and a stranger's message never takes the place of the job's own letter.
     fn message_key(&self) -> String {
-        if let Some(job) = self.job_id {
-            return format!("{job}/{}", self.message.seq.unwrap_or(1));
+        if let (Some(job), Some(seq)) = (self.job_id, self.message.seq) {
+            return format!("{job}/{seq}");
         }
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.message.message_id.as_deref().unwrap_or_default().as_bytes());
@@ -214,13 +214,13 @@ pub async fn insert(tx: &DatabaseTransaction, letter: NewLetter, now: DateTime<U
         id: Set(DeadLetterId::new()),
         job_id: Set(letter.job_id),
         fingerprint: Set(fingerprint(kind.as_deref().unwrap_or_default(), &letter.error)),
-        kind: Set(kind),
+        kind: Set(kind.map(without_nul)),
         seq: Set(letter.message.seq),
         state: Set(LetterState::Open),
         reason: Set(letter.reason),
-        error_code: Set(letter.error.code),
-        error: Set(letter.error.operator),
-        public_error: Set(letter.error.public),
+        error_code: Set(without_nul(letter.error.code)),
+        error: Set(without_nul(letter.error.operator)),
+        public_error: Set(without_nul(letter.error.public)),
         message_key: Set(message_key),
         queue: Set(letter.queue),
         headers: Set(letter.message.headers_json().to_string()),
