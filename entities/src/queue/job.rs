@@ -323,8 +323,21 @@ pub async fn called_off(connection: &impl ConnectionTrait, ids: &[JobId]) -> Res
     self::ids(connection.query_all_raw(statement).await?)
 }
 
+/// A payload that takes the place of a job's old one, with what follows from it.
+#[derive(Clone, Debug)]
+pub struct Edit<'a> {
+    /// JSON.
+    pub payload: &'a str,
+    /// Version of its shape.
+    pub version: u16,
+    /// What the job is about now.
+    pub subject: Option<String>,
+    /// Its dedup key now.
+    pub dedup_key: Option<String>,
+}
+
 /// Brings a dead job back to life: `pending`, with the next seq and `more_attempts` attempts more than it had. With
-/// `payload`, that replaces the old one. Answers the new seq, or `None` if the job is not dead.
+/// `edit`, that replaces the old payload. Answers the new seq, or `None` if the job is not dead.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -332,21 +345,26 @@ pub async fn revive(
     tx: &DatabaseTransaction,
     id: JobId,
     more_attempts: u32,
-    payload: Option<&str>,
+    edit: Option<Edit<'_>>,
 ) -> Result<Option<i32>, DbErr> {
-    let statement = Sql::new(tx.get_database_backend())
+    let mut statement = Sql::new(tx.get_database_backend())
         .text(
             "UPDATE jobs SET state = 'pending', seq = seq + 1, deferrals = 0, finished_at = NULL, cancel_requested_at = NULL, max_attempts = attempt + ",
         )
         .bind(saturating(more_attempts))
-        .on_postgres("::integer")
-        .text(", payload = COALESCE(")
-        .bind(payload.map(str::to_owned))
-        .on_postgres("::text")
-        .text(", payload) WHERE id = ")
-        .bind(id)
-        .text(" AND state = 'dead' RETURNING seq")
-        .build();
+        .on_postgres("::integer");
+    if let Some(edit) = edit {
+        statement = statement
+            .text(", payload = ")
+            .bind(edit.payload.to_owned())
+            .text(", version = ")
+            .bind(i32::from(edit.version))
+            .text(", subject = ")
+            .bind(edit.subject)
+            .text(", dedup_key = ")
+            .bind(edit.dedup_key);
+    }
+    let statement = statement.text(" WHERE id = ").bind(id).text(" AND state = 'dead' RETURNING seq").build();
     tx.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
 }
 

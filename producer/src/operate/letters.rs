@@ -95,7 +95,7 @@ pub async fn replay(
         }
     }
     let seq = match job::find(tx, job).await? {
-        Some(row) => match job::revive(tx, job, spec.max_attempts, edited).await? {
+        Some(row) => match job::revive(tx, job, spec.max_attempts, edit(edited, spec, &keys)).await? {
             Some(seq) => seq,
             None => return Err(ReplayError::JobNotDead { job, state: row.state }),
         },
@@ -132,6 +132,16 @@ pub async fn discard(
         write(tx, "discard", &letter, operator, false, now).await?;
     }
     Ok(changed)
+}
+
+/// An edited payload has the newest shape, and brings its own subject and dedup key.
+fn edit<'a>(edited: Option<&'a str>, spec: &KindSpec, keys: &ackord_entities::jobs::Keys) -> Option<job::Edit<'a>> {
+    edited.map(|payload| job::Edit {
+        payload,
+        version: spec.version,
+        subject: keys.subject.clone(),
+        dedup_key: keys.dedup_key.clone(),
+    })
 }
 
 async fn open_letter(tx: &DatabaseTransaction, id: DeadLetterId) -> Result<dead_letter::Model, ReplayError> {
