@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ackord_entities::ids::JobId;
-use ackord_entities::jobs::{Catalogue, Job, KindSpec, PayloadError, decode};
+use ackord_entities::jobs::{Catalogue, Invalid, Job, KindSpec, PayloadError, decode};
 use async_trait::async_trait;
 
 use crate::error::JobError;
@@ -40,6 +40,8 @@ pub(crate) trait ErasedHandler: Send + Sync + 'static {
         seq: i32,
         traceparent: Option<String>,
     ) -> AnyTurn;
+    /// The same turn as another attempt.
+    fn as_attempt(&self, turn: &AnyTurn, attempt: u32) -> AnyTurn;
     /// What the job is about.
     fn subject(&self, turn: &AnyTurn) -> Option<String>;
     /// The job to publish when `turn` has to run again.
@@ -87,8 +89,12 @@ impl<H: Handler> ErasedHandler for Typed<H> {
     }
 
     fn decode(&self, version: u16, body: &[u8]) -> Result<Decoded, PayloadError> {
-        let job: H::Job = decode(version, body)?;
-        Ok(Decoded { lease_key: job.lease_key(), payload: Box::new(job) })
+        // A contract's own code, run on a stranger's bytes: a panic there is the payload's end, not the worker's.
+        std::panic::catch_unwind(|| -> Result<Decoded, PayloadError> {
+            let job: H::Job = decode(version, body)?;
+            Ok(Decoded { lease_key: job.lease_key(), payload: Box::new(job) })
+        })
+        .unwrap_or_else(|_panic| Err(Invalid::new("", "the contract's own check panicked on it").into()))
     }
 
     fn turn(
@@ -105,6 +111,13 @@ impl<H: Handler> ErasedHandler for Typed<H> {
             Err(_) => Arc::new(()),
         };
         AnyTurn { id, typed }
+    }
+
+    fn as_attempt(&self, turn: &AnyTurn, attempt: u32) -> AnyTurn {
+        match Self::turn_of(turn) {
+            Ok(typed) => AnyTurn { id: turn.id, typed: Arc::new(Turn { attempt, ..typed.clone() }) },
+            Err(_) => turn.clone(),
+        }
     }
 
     fn subject(&self, turn: &AnyTurn) -> Option<String> {

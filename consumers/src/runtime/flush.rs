@@ -1,5 +1,6 @@
 //! The transaction: claims every job of a group by the fence, runs the commit halves, writes what became of each.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub(crate) struct Flusher {
 /// A job whose commit half runs now.
 struct Ready<'i> {
     case: Case<'i>,
-    turn: &'i AnyTurn,
+    turn: Cow<'i, AnyTurn>,
     output: AnyOutput,
 }
 
@@ -173,8 +174,15 @@ impl Flusher {
             return desk.used_up(case).await;
         }
         match (&case.item.work, &case.item.turn) {
-            (Work::Done(output), Some(turn)) => ready.push(Ready { case, turn, output: Arc::clone(output) }),
+            (Work::Done(output), Some(turn)) => {
+                ready.push(Ready { case, turn: Cow::Borrowed(turn), output: Arc::clone(output) });
+            }
             (Work::Unperformed, Some(turn)) if !self.handler.spec().performs && is_delivery => {
+                // Nobody looked at its row before, so only now its number is known.
+                let turn = match case.row.attempt.unsigned_abs() {
+                    0 => Cow::Borrowed(turn),
+                    before => Cow::Owned(self.handler.as_attempt(turn, before + 1)),
+                };
                 ready.push(Ready { case, turn, output: self.handler.no_output() });
             }
             (Work::Errored(error), _) => desk.errored(case, error).await?,
@@ -204,7 +212,7 @@ impl Flusher {
         let holders: Vec<JobId> =
             ready.iter().filter(|one| one.case.row.dedup_key.is_some()).map(|one| one.case.row.id).collect();
         desk.released(dedup::release(desk.tx, &holders).await?);
-        let work: Vec<(&AnyTurn, &AnyOutput)> = ready.iter().map(|one| (one.turn, &one.output)).collect();
+        let work: Vec<(&AnyTurn, &AnyOutput)> = ready.iter().map(|one| (&*one.turn, &one.output)).collect();
         let outcomes =
             guarded(self.handler.commit_group(&work, &Tx::new(desk.tx, desk.now))).await.map_err(trouble)?;
         if outcomes.len() != ready.len() {
@@ -248,7 +256,7 @@ impl Flusher {
             let holder = one.case.row.dedup_key.is_some().then_some(one.case.row.id);
             let released = dedup::release(&savepoint, holder.as_slice()).await?;
             let outcome =
-                guarded(self.handler.commit(one.turn, &one.output, &Tx::new(&savepoint, now))).await?;
+                guarded(self.handler.commit(&one.turn, &one.output, &Tx::new(&savepoint, now))).await?;
             if savepoint.get_database_backend() == DbBackend::Postgres {
                 savepoint.execute_unprepared("SET CONSTRAINTS ALL IMMEDIATE").await?;
                 savepoint.execute_unprepared("SET CONSTRAINTS ALL DEFERRED").await?;
