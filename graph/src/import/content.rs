@@ -51,7 +51,7 @@ fn strange(bytes: &[u8]) -> Option<usize> {
     let head = &bytes[..bytes.len().min(8 * 1024)];
     let is_control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0C | 0x1B);
     let count = head.iter().filter(|byte| is_control(byte)).count();
-    if count * 100 > head.len() { head.iter().position(|byte| is_control(byte)) } else { None }
+    if count * 100 > head.len() { head.iter().position(is_control) } else { None }
 }
 
 #[cfg(test)]

@@ -275,7 +275,7 @@ fn build(
     let mut keys = HashSet::new();
     for (number, field) in record.edges.into_iter().enumerate() {
         let names = [field.source.clone(), field.target.clone()];
-        let edge = build_edge(number, field)?;
+        let edge = build_edge(number, &field)?;
         if !keys.insert(edge.key()) {
             return Err(shape(
                 format!("edges[{number}]"),
@@ -403,7 +403,7 @@ fn holds(sentence: &str, concept: &str) -> bool {
     !concept.is_empty() && concept.split(' ').all(|term| sentence.split(' ').any(|other| other == term))
 }
 
-fn build_edge(number: usize, field: EdgeField) -> Result<StatedEdge, LineRefusal> {
+fn build_edge(number: usize, field: &EdgeField) -> Result<StatedEdge, LineRefusal> {
     let name = |end: &str| format!("edges[{number}].{end}");
     let key = |end: &str, text: &str| {
         let key = slug(&checked(&name(end), text, LONGEST_CONCEPT)?);

@@ -144,12 +144,11 @@ impl Writer {
         self.write_open_edges(&mut stream, true).await?;
         let bytes = u64::try_from(stream.source.byte_size).unwrap_or_default();
         let none = stream.seen.is_empty();
-        let refusal = failed.or_else(|| {
-            none.then(|| match stream.lines {
-                0 => Refusal::Empty,
-                lines => Refusal::NoLine { lines },
-            })
-        });
+        let nothing = match stream.lines {
+            0 => Refusal::Empty,
+            lines => Refusal::NoLine { lines },
+        };
+        let refusal = failed.or(none.then_some(nothing));
         let emptied = refusal == Some(Refusal::Empty);
         if emptied || refusal.is_none() {
             stream.taken.removed_records = self.remove_records(file, &stream.seen).await?;

@@ -7,6 +7,7 @@ use super::words::{Gap, words};
 
 /// One word of a sentence.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "four independent properties of a word")]
 pub(super) struct Token {
     /// The word in lowercase.
     pub(super) word: Number,

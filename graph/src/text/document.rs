@@ -12,7 +12,7 @@ use super::{markdown, mentions, plain, sentence};
 /// How a document is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// CommonMark with tables, footnotes, task lists, strikethrough and front matter.
+    /// `CommonMark` with tables, footnotes, task lists, strikethrough and front matter.
     Markdown,
     /// Paragraphs with blank lines between.
     Plain,
@@ -364,7 +364,7 @@ mod tests {
             item in any::<bool>(),
         ) {
             let mark = if item { "- " } else { "" };
-            let source: String = paragraphs.iter().map(|sentences| format!("{mark}{}\n\n", sentences.join(" "))).collect();
+            let source: String = paragraphs.iter().flat_map(|sentences| [mark.to_owned(), sentences.join(" "), "\n\n".to_owned()]).collect();
             check(Format::Markdown, &source)?;
             let document = Reader::new().read(Format::Markdown, &source);
             for sentence in &document.sentences {

@@ -1,4 +1,4 @@
-//! Markdown to blocks: CommonMark with tables, footnotes, task lists, strikethrough and front matter.
+//! Markdown to blocks: `CommonMark` with tables, footnotes, task lists, strikethrough and front matter.
 
 use std::ops::Range;
 
@@ -63,10 +63,9 @@ impl<'a> Walk<'a> {
         match event {
             Event::Start(tag) => self.start(&tag),
             Event::End(tag) => self.end(tag, span),
-            Event::Text(text) => self.text(&text, span),
             Event::Code(code) => self.code(&code, span),
             Event::SoftBreak | Event::HardBreak => self.space(span),
-            Event::InlineMath(text) | Event::DisplayMath(text) => self.text(&text, span),
+            Event::Text(text) | Event::InlineMath(text) | Event::DisplayMath(text) => self.text(&text, span),
             Event::Rule => self.flush(),
             Event::Html(_)
             | Event::InlineHtml(_)
@@ -111,7 +110,7 @@ impl<'a> Walk<'a> {
                 self.kind = if self.lists > 0 { SentenceKind::ListItem } else { SentenceKind::Sentence };
             }
             TagEnd::CodeBlock | TagEnd::HtmlBlock | TagEnd::Image => {
-                self.hidden = self.hidden.saturating_sub(1)
+                self.hidden = self.hidden.saturating_sub(1);
             }
             TagEnd::MetadataBlock(_) => {
                 if let Some(text) = self.front_matter.take() {

@@ -64,10 +64,13 @@ pub(super) fn find(
     settle(&index.phrases, &found, &own, analysis, lexicon)
 }
 
+/// What a phrase is compared by, and its number.
+type Entry = (Box<[Number]>, usize);
+
 #[derive(Default)]
 struct Index {
     phrases: Vec<Phrase>,
-    by_first: HashMap<Number, Vec<(Box<[Number]>, usize)>>,
+    by_first: HashMap<Number, Vec<Entry>>,
 }
 
 impl Index {
@@ -283,7 +286,7 @@ fn singular(concept: &str, analysis: &Analysis, lexicon: &Lexicon) -> String {
     for (ending, replacement) in endings {
         let Some(stem) = word
             .strip_suffix(ending)
-            .filter(|stem| stem.len() >= 2 && !stem.ends_with('s') | (ending == "es"))
+            .filter(|stem| stem.len() >= 2 && (!stem.ends_with('s') || ending == "es"))
         else {
             continue;
         };

@@ -96,7 +96,7 @@ fn ends_sentence(
     if inside(code, next_at + opened).is_none() && !can_begin(next) {
         return false;
     }
-    if mark.len() > 1 && mark != "…" && mark.bytes().all(|byte| byte == b'.') || mark == "…" {
+    if mark == "…" || (mark.len() > 1 && mark.bytes().all(|byte| byte == b'.')) {
         // An ellipsis that hangs in the air stands for left out words, not for an end.
         return !text[..terminators.start].ends_with(char::is_whitespace);
     }

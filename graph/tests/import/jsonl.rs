@@ -157,7 +157,7 @@ async fn a_file_without_a_good_line_is_refused() {
     world.write("b.jsonl", "\n \n");
     let report = world.import().await;
     let mut refused: Vec<&Refusal> = report.refused_files.iter().map(|file| &file.refusal).collect();
-    refused.sort_by_key(|refusal| refusal.to_string());
+    refused.sort_by_key(ToString::to_string);
     assert_eq!(refused, [&Refusal::Empty, &Refusal::NoLine { lines: 2 }]);
     assert_eq!(world.contents().await.len(), 0);
 }

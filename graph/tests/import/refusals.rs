@@ -57,7 +57,7 @@ async fn what_is_named_is_refused_by_name() {
     let report =
         Import::new(world.test.database().clone(), ImportOptions::default()).run(&paths).await.unwrap();
     let mut refused: Vec<&Refusal> = report.refused_files.iter().map(|file| &file.refusal).collect();
-    refused.sort_by_key(|refusal| refusal.to_string());
+    refused.sort_by_key(ToString::to_string);
     assert!(matches!(refused[..], [Refusal::Unreadable { .. }, Refusal::UnknownType]), "{refused:?}");
 }
 

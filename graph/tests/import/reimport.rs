@@ -214,7 +214,7 @@ const SENTENCES: [&str; 12] = [
 ];
 
 fn document(choice: &[usize]) -> String {
-    choice.iter().map(|index| format!("{}\n\n", SENTENCES[*index])).collect()
+    choice.iter().flat_map(|index| [SENTENCES[*index], "\n\n"]).collect()
 }
 
 proptest! {
