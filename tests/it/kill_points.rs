@@ -86,6 +86,27 @@ async fn a_worker_that_dies_again_at(
     testbed.assert_clean(&testbed.audit().await, MIXED);
 }
 
+/// Jobs that take turns: the dead one's lease keeps nobody waiting, and every waiter is woken.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_jobs_share_a_lease_that_dies_at(
+    #[values(
+        ("claim_before_commit", 2),
+        ("after_claim_before_ack", 2),
+        ("performing", 3),
+        ("before_commit", 2),
+        ("after_commit_before_ack", 3)
+    )]
+    point: (&str, usize),
+) {
+    let jobs = [("long", 6)];
+    let mut testbed = Testbed::new().await;
+    testbed.publish_with(&["--key", "one"], &jobs).await;
+    testbed.up(&[], Some(&fault(point.0, point.1))).is_killed().await;
+    testbed.until_quiet().await;
+    testbed.assert_clean(&testbed.audit().await, &jobs);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_that_dies_before_its_commit_has_published_nothing_of_it() {
     let mut testbed = Testbed::new().await;

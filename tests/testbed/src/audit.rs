@@ -78,50 +78,76 @@ pub async fn audit(database: &Database) -> Result<Audit, DbErr> {
         integrity: text(database, "PRAGMA integrity_check").await?,
         ..Audit::default()
     };
-    let sql = "SELECT jobs.id, jobs.kind, jobs.state, jobs.parent_id IS NULL, \
-               (SELECT reason FROM dead_letters WHERE dead_letters.job_id = jobs.id LIMIT 1), \
-               COALESCE(had.commits, 0), COALESCE(had.abandons, 0), jobs.attempt, \
-               (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id AND attempts.outcome = 'errored') FROM jobs LEFT JOIN \
-               (SELECT job_id, sum(half = 'commit') AS commits, sum(half = 'abandon') AS abandons \
-               FROM testbed_effects GROUP BY job_id) AS had ON had.job_id = jobs.id ORDER BY jobs.id";
-    for row in database.read().query_all_raw(Statement::from_string(database.backend(), sql)).await? {
-        let id: JobId = row.try_get_by_index(0)?;
-        if row.try_get_by_index(3)? {
-            audit.ids.push(id);
+    for row in database.read().query_all_raw(Statement::from_string(database.backend(), JOBS)).await? {
+        let job = Job {
+            id: row.try_get_by_index(0)?,
+            kind: row.try_get_by_index(1)?,
+            state: row.try_get_by_index(2)?,
+            has_parent: row.try_get_by_index(3)?,
+            reason: row.try_get_by_index(4)?,
+            commits: row.try_get_by_index(5)?,
+            abandons: row.try_get_by_index(6)?,
+            attempts: row.try_get_by_index::<i32>(7)?.into(),
+            errored: row.try_get_by_index(8)?,
+        };
+        if !job.has_parent {
+            audit.ids.push(job.id);
         }
-        let (kind, state): (String, String) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
-        let reason: Option<String> = row.try_get_by_index(4)?;
-        let (commits, abandons): (i64, i64) = (row.try_get_by_index(5)?, row.try_get_by_index(6)?);
-        let cleans_up = CLEANED_UP.contains(&kind.as_str());
-        let of_kind = audit.kinds.entry(kind).or_default();
-        of_kind.jobs += 1;
-        of_kind.attempts = of_kind.attempts.max(row.try_get_by_index::<i32>(7)?.into());
-        of_kind.errored += row.try_get_by_index::<i64>(8)?;
-        of_kind.effects += commits;
-        let wanted = match state.as_str() {
+        audit.kinds.entry(job.kind.clone()).or_default().note(job);
+    }
+    Ok(audit)
+}
+
+const JOBS: &str = "SELECT jobs.id, jobs.kind, jobs.state, jobs.parent_id IS NOT NULL, \
+    (SELECT reason FROM dead_letters WHERE dead_letters.job_id = jobs.id LIMIT 1), \
+    COALESCE(had.commits, 0), COALESCE(had.abandons, 0), jobs.attempt, \
+    (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id AND attempts.outcome = 'errored') \
+    FROM jobs LEFT JOIN (SELECT job_id, sum(half = 'commit') AS commits, sum(half = 'abandon') AS abandons \
+    FROM testbed_effects GROUP BY job_id) AS had ON had.job_id = jobs.id ORDER BY jobs.id";
+
+struct Job {
+    id: JobId,
+    kind: String,
+    state: String,
+    has_parent: bool,
+    reason: Option<String>,
+    commits: i64,
+    abandons: i64,
+    attempts: i64,
+    errored: i64,
+}
+
+impl KindAudit {
+    fn note(&mut self, job: Job) {
+        self.jobs += 1;
+        self.effects += job.commits;
+        self.attempts = self.attempts.max(job.attempts);
+        self.errored += job.errored;
+        let cleans_up = CLEANED_UP.contains(&job.kind.as_str());
+        let (commits, abandons) = match job.state.as_str() {
             "succeeded" => (1, 0),
             "dead" => (0, i64::from(cleans_up)),
             _ => (0, 0),
         };
-        match state.as_str() {
-            "pending" | "running" => of_kind.unfinished += 1,
-            "succeeded" => of_kind.succeeded += 1,
+        if job.commits > 1 || job.abandons > 1 {
+            self.doubles.push(job.id);
+        }
+        if job.commits < commits || job.abandons < abandons {
+            self.lost.push(job.id);
+        }
+        if (job.commits > 0 && commits == 0) || (job.abandons > 0 && abandons == 0) {
+            self.wrong.push(job.id);
+        }
+        match job.state.as_str() {
+            "pending" | "running" => self.unfinished += 1,
+            "succeeded" => self.succeeded += 1,
             "dead" => {
-                *of_kind.dead.entry(reason.unwrap_or_else(|| "without a letter".to_owned())).or_default() += 1
+                let reason = job.reason.unwrap_or_else(|| "without a letter".to_owned());
+                *self.dead.entry(reason).or_default() += 1;
             }
-            _ => of_kind.wrong.push(id),
-        }
-        if commits > 1 || abandons > 1 {
-            of_kind.doubles.push(id);
-        }
-        if commits < wanted.0 || abandons < wanted.1 {
-            of_kind.lost.push(id);
-        }
-        if (commits > 0 && wanted.0 == 0) || (abandons > 0 && wanted.1 == 0) {
-            of_kind.wrong.push(id);
+            _ => self.wrong.push(job.id),
         }
     }
-    Ok(audit)
 }
 
 async fn count(database: &Database, sql: &str) -> Result<i64, DbErr> {
