@@ -99,6 +99,9 @@ impl Worker {
     /// back the rest.
     pub async fn run(self, stop: CancellationToken) {
         let (paused_sender, paused) = watch::channel(HashSet::new());
+        if let Err(error) = self.shared.drop_finished_suspects().await {
+            warn!(error = %error, "whether suspects had ended cannot be read at the moment");
+        }
         // Once before the first delivery: a paused kind must not start.
         if let Err(error) = watcher::look(&self.shared, &paused_sender).await {
             warn!(error = %error, "the paused kinds cannot be read at the moment");

@@ -48,6 +48,14 @@ impl Clock {
     }
 }
 
+/// `now` plus `wait`, however long that is: at the latest the end of the year 9999, which both databases can store and compare.
+#[must_use]
+pub fn later(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    const END: i64 = 253_402_300_799;
+    let end = DateTime::from_timestamp(END, 0).unwrap_or(now);
+    TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).map_or(end, |time| time.min(end))
+}
+
 /// The machine's time, in UTC, to the microsecond. For display and for SQLite; what decides asks a [`Clock`].
 #[must_use]
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
@@ -62,4 +70,16 @@ async fn postgres_now(connection: &impl ConnectionTrait) -> Result<DateTime<Utc>
         .await?
         .ok_or_else(|| DbErr::RecordNotFound("clock_timestamp() gave no row".to_owned()))?;
     row.try_get("", "now")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_without_end_ends_with_the_year_9999() {
+        let now = machine_now();
+        assert_eq!(later(now, Duration::from_secs(5)), now + TimeDelta::seconds(5));
+        assert_eq!(later(now, Duration::MAX).to_rfc3339(), "9999-12-31T23:59:59+00:00");
+    }
 }

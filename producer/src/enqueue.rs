@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ackord_entities::clock::later;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::{Job, KindSpec, PayloadError, encode};
 use ackord_entities::queue::job::{NewJob, Origin};
@@ -38,10 +39,7 @@ impl Publish {
     /// Due after `delay`.
     #[must_use]
     pub fn due_in(mut self, delay: Duration) -> Self {
-        self.due_at = chrono::TimeDelta::from_std(delay)
-            .ok()
-            .and_then(|delay| self.now.checked_add_signed(delay))
-            .unwrap_or(DateTime::<Utc>::MAX_UTC);
+        self.due_at = later(self.now, delay);
         self
     }
 
@@ -174,6 +172,10 @@ async fn write_one(
     publish: &Publish,
 ) -> Result<Enqueued, DbErr> {
     let id = new.id;
+    if publish.id.is_some() && job::find(tx, id).await?.is_some() {
+        // Before the dedup key: a job that has ended must not take it again.
+        return Ok(Enqueued { id, duplicate: true });
+    }
     if let Some(key) = &new.dedup_key {
         let holder = dedup::take(tx, spec.kind, key, id, spec.on_duplicate).await?;
         if holder != id {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ackord_entities::clock::later;
 use ackord_entities::database::Database;
 use ackord_entities::envelope::Message;
 use ackord_entities::fault;
@@ -13,7 +14,7 @@ use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::outbox::{self, Due};
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -21,6 +22,9 @@ use tracing::{debug, error, info, warn};
 use crate::broker::topology::JOBS_EXCHANGE;
 use crate::broker::{Broker, BrokerError, BrokerState, Confirm};
 use crate::doorbell::Doorbell;
+
+/// The wait while another relay is at what is due.
+const SHORTEST_POLL: Duration = Duration::from_millis(5);
 
 /// How the relay works.
 #[derive(Clone, Debug)]
@@ -46,6 +50,19 @@ pub struct Relay {
     broker: Arc<dyn Broker>,
     doorbell: Doorbell,
     options: RelayOptions,
+}
+
+/// The wait while another relay has what is due.
+const NOT_OURS: Duration = Duration::from_millis(50);
+
+/// What a round came to.
+enum Round {
+    /// A window was handled; there may be more.
+    Sent,
+    /// Nothing is due.
+    NothingDue,
+    /// What is due is with another relay.
+    NotOurs,
 }
 
 /// Why a round sent nothing.
@@ -88,8 +105,10 @@ impl Relay {
                         info!(rounds.failed = failures, "the relay works again");
                     }
                     failures = 0;
-                    if sent == 0 {
-                        self.rest(&stop).await;
+                    match sent {
+                        Round::Sent => {}
+                        Round::NothingDue => self.rest(&stop, Duration::ZERO).await,
+                        Round::NotOurs => self.rest(&stop, NOT_OURS).await,
                     }
                 }
                 Err(error) => {
@@ -106,16 +125,16 @@ impl Relay {
         }
     }
 
-    /// Sends one window. Answers how many messages it handled; zero means that nothing is due.
-    async fn round(&self) -> Result<usize, RoundError> {
+    /// Sends one window.
+    async fn round(&self) -> Result<Round, RoundError> {
         let now = self.database.clock().now(self.database.read()).await?;
         if outbox::next_due(self.database.read()).await?.is_none_or(|due| due > now) {
-            return Ok(0);
+            return Ok(Round::NothingDue);
         }
         let tx = self.database.begin().await?;
         let due = outbox::claim_due(&tx, now, self.options.window).await?;
         if due.is_empty() {
-            return Ok(0);
+            return Ok(Round::NotOurs);
         }
         let keys: Vec<(JobId, i32, i32)> = due.iter().map(|one| (one.job_id, one.seq, one.sends)).collect();
         let messages: Vec<Message> = due.into_iter().map(message).collect();
@@ -137,16 +156,16 @@ impl Relay {
         outbox::note_refused(&tx, &refused).await?;
         tx.commit().await?;
         fault::point("relay_after_delete");
-        Ok(keys.len())
+        Ok(Round::Sent)
     }
 
     fn again_at(&self, now: DateTime<Utc>, sends: i32) -> DateTime<Utc> {
         let attempt = u32::try_from(sends).unwrap_or(0).saturating_add(1);
-        now + TimeDelta::from_std(self.options.refused.delay_after(attempt)).unwrap_or(TimeDelta::MAX)
+        later(now, self.options.refused.delay_after(attempt))
     }
 
     /// Waits until somebody rings, the next message is due, or it is time to look again.
-    async fn rest(&self, stop: &CancellationToken) {
+    async fn rest(&self, stop: &CancellationToken, at_least: Duration) {
         let wait = match self.until_next_due().await {
             Ok(Some(wait)) => wait.min(self.options.longest_poll),
             Ok(None) | Err(_) => self.options.longest_poll,
@@ -154,14 +173,15 @@ impl Relay {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.doorbell.rung() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(wait.max(at_least)) => {}
         }
     }
 
     async fn until_next_due(&self) -> Result<Option<Duration>, DbErr> {
         let Some(due) = outbox::next_due(self.database.read()).await? else { return Ok(None) };
         let now = self.database.clock().now(self.database.read()).await?;
-        Ok(Some((due - now).to_std().unwrap_or(Duration::ZERO)))
+        // Due already, and yet it was not claimed: another relay has it.
+        Ok(Some((due - now).to_std().unwrap_or(SHORTEST_POLL)))
     }
 }
 

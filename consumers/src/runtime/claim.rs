@@ -1,5 +1,6 @@
 //! Hand-over kinds: the claim is committed, then the delivery is acknowledged, and from then on the lease answers for the job.
 
+use ackord_entities::clock::later;
 use ackord_entities::fault;
 use ackord_entities::queue::attempt::{self, Outcome as AttemptOutcome, Record};
 use ackord_entities::queue::job::{self, Fence, Transition};
@@ -7,7 +8,7 @@ use ackord_entities::queue::lease::{self, Held, Taken};
 use ackord_entities::queue::outbox::{Cause, NewMessage};
 use ackord_entities::queue::state::JobState;
 use ackord_entities::queue::{dedup, outbox};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr};
 use tracing::{debug, info};
 
@@ -77,13 +78,13 @@ impl Flusher {
         let now = self.shared.database.clock().now(&tx).await?;
         let row = self.lock_rows(&tx, std::slice::from_ref(item), now).await?.remove(&id);
         let is_turn =
-            judge(item.message.seq, row.as_ref(), self.handler.spec().accepts_direct) == Verdict::Turn;
+            judge(item.message.seq, row.as_ref(), self.handler.spec()) == Verdict::Turn;
         let Some(row) = row.filter(|row| is_turn && !row.cancel_requested && row.attempt < row.max_attempts)
         else {
             // Stale, called off or used up: the commit knows what to do.
             return Ok(Step::NotNow);
         };
-        let expires_at = now + TimeDelta::from_std(self.shared.lease).unwrap_or(TimeDelta::MAX);
+        let expires_at = later(now, self.shared.lease);
         let mut held = Vec::new();
         for key in [Some(lease::run_key(id)), lease_key.map(str::to_owned)].into_iter().flatten() {
             match lease::acquire(&tx, &key, id, now, expires_at).await? {
@@ -144,7 +145,7 @@ impl Flusher {
         let tx = self.shared.database.begin().await?;
         let now = self.shared.database.clock().now(&tx).await?;
         let Some(row) =
-            lock_one(&tx, row.id).await?.filter(|now| now.seq == row.seq && now.state == JobState::Pending)
+            lock_one(&tx, row.id).await?.filter(|now| now.seq == row.seq && now.state == JobState::Pending && !now.cancel_requested)
         else {
             return Ok(Step::NotNow);
         };
@@ -189,7 +190,7 @@ impl Flusher {
     async fn renew(&self, held: &[Held]) -> Result<usize, DbErr> {
         let database = &self.shared.database;
         let now = database.clock().now(database.read()).await?;
-        let expires_at = now + TimeDelta::from_std(self.shared.lease).unwrap_or(TimeDelta::MAX);
+        let expires_at = later(now, self.shared.lease);
         Ok(lease::renew(database.write(), held, expires_at).await?.len())
     }
 }

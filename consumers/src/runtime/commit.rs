@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ackord_entities::error_chain;
 use ackord_entities::jobs::Backoff;
+use ackord_entities::queue::dead_letter::Reason;
 use sea_orm::{DbBackend, DbErr};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -52,7 +53,11 @@ impl Flusher {
         let mut outages = 0;
         let mut interruptions = 0;
         while !self.shared.stop_committing.is_cancelled() {
-            let trouble = match self.once(&items, mode).await {
+            let result = tokio::select! {
+                result = self.once(&items, mode) => result,
+                () = self.shared.stop_committing.cancelled() => return,
+            };
+            let trouble = match result {
                 Ok(answers) => {
                     self.recovered(outages);
                     return self.settle(&items, &answers);
@@ -71,7 +76,10 @@ impl Flusher {
                     if let ([item], DbBackend::Postgres) =
                         (items.as_mut_slice(), self.shared.database.backend())
                     {
-                        item.work = Work::Errored(interrupted(&error));
+                        item.skip_abandon = matches!(item.work, Work::Errored(_) | Work::GiveUp(..));
+                        if !item.skip_abandon {
+                            item.work = Work::Errored(interrupted(&error));
+                        }
                         interruptions = 0;
                         continue;
                     }
@@ -94,7 +102,14 @@ impl Flusher {
                         "a statement of the engine itself failed"
                     );
                     self.wait(&error, outages).await;
-                    continue;
+                    if outages < INTERRUPTIONS {
+                        continue;
+                    }
+                    // What one of the jobs brought with it cannot be written: find out which.
+                    if let ([item], Mode::Savepoints) = (items.as_mut_slice(), mode) {
+                        item.work = Work::GiveUp(Reason::Permanent, unrecordable());
+                        continue;
+                    }
                 }
                 Trouble::Handler(failure) => {
                     info!(
@@ -144,8 +159,8 @@ impl Flusher {
     fn recovered(&self, outages: u32) {
         if outages > 1 {
             info!(job.kind = self.handler.spec().kind, "the database takes the work again");
-            self.shared.health.update(|health| health.database = None);
         }
+        self.shared.health.update(|health| health.database = None);
     }
 
     fn settle(&self, items: &[Item], answers: &[Option<Answer>]) {
@@ -162,6 +177,11 @@ impl Flusher {
             settlements.settle(&batch);
         }
     }
+}
+
+/// Its own texts are not to be trusted: one of them may be what cannot be written.
+fn unrecordable() -> Failure {
+    Failure::new("unrecordable", "what became of the job could not be written; the log has the database's answer")
 }
 
 fn interrupted(error: &DbErr) -> Error {

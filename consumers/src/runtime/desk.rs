@@ -2,6 +2,7 @@
 
 use ackord_entities::database::Fault;
 use ackord_entities::database::classify;
+use ackord_entities::clock::later;
 use ackord_entities::error_chain;
 use ackord_entities::jobs::{KindSpec, OnDuplicate};
 use ackord_entities::queue::attempt::{self, Outcome as AttemptOutcome, Record};
@@ -173,7 +174,7 @@ impl<'t> Desk<'t> {
     ) -> Result<(), Trouble> {
         let attempt = case.attempt();
         let delay = self.spec().backoff.delay_after(attempt.unsigned_abs());
-        let due_at = self.now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::MAX);
+        let due_at = later(self.now, delay);
         warn!(
             job.kind = self.spec().kind, job.id = %case.row.id, job.attempt = attempt, error.code = failure.code, due_at = %due_at,
             "an attempt failed, the job is retried: {}", failure.operator
@@ -194,7 +195,7 @@ impl<'t> Desk<'t> {
         }
         let due_at = match until {
             Until::At(time) => time,
-            Until::In(wait) => self.now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX),
+            Until::In(wait) => later(self.now, wait),
         };
         self.put_off(case, AttemptOutcome::Deferred, Cause::Deferral, reason, due_at).await
     }
@@ -254,7 +255,12 @@ impl<'t> Desk<'t> {
 
     /// A newer program wrote it. Somebody should know, and a rolling deploy should not lose it.
     pub(super) async fn newer_version(&mut self, case: Case<'_>, failure: &Failure) -> Result<(), Trouble> {
-        if self.now - case.row.created_at >= NEWER_VERSION_PATIENCE {
+        let looks = attempt::of_job(self.tx, case.row.id).await?;
+        let first_look = looks.iter().find(|look| look.error_code.as_deref() == Some(&failure.code));
+        if first_look.is_none() {
+            self.attempt(case, AttemptOutcome::Deferred, Some(failure.into()));
+        }
+        if first_look.is_some_and(|look| self.now - look.started_at >= NEWER_VERSION_PATIENCE) {
             return self.dead(case, case.row.attempt, Reason::NewerVersion, failure).await;
         }
         error!(job.kind = self.spec().kind, job.id = %case.row.id, "a job waits for a newer program: {}", failure.operator);
@@ -305,6 +311,10 @@ impl<'t> Desk<'t> {
             let reason = "its worker was told to stop";
             return self.put_off(case, AttemptOutcome::HandedBack, Cause::HandedBack, reason, self.now).await;
         }
+        if case.item.was_suspect {
+            // It stopped in an orderly way, so it killed nobody.
+            self.ledger.cleared.push(case.row.id);
+        }
         self.answers[case.index] = Some(Answer::HandBack);
         Ok(())
     }
@@ -354,6 +364,9 @@ impl<'t> Desk<'t> {
     /// Tells the domain. Should that fail, the end is recorded all the same; answers why it failed.
     async fn abandon(&self, case: Case<'_>, end: &End) -> Result<Option<String>, Trouble> {
         let Some(turn) = &case.item.turn else { return Ok(None) };
+        if case.item.skip_abandon {
+            return Ok(Some("it lost its connection each time".to_owned()));
+        }
         let savepoint = self.tx.begin().await?;
         match guarded(self.flusher.handler.abandon(turn, end, &Tx::new(&savepoint, self.now))).await {
             Ok(()) => {
@@ -383,7 +396,8 @@ impl<'t> Desk<'t> {
     async fn publish_again(&mut self, case: Case<'_>) -> Result<(), Trouble> {
         let wanted = self.run_again.iter().any(|one| one.job_id == case.row.id);
         let (true, Some(turn)) = (wanted, &case.item.turn) else { return Ok(()) };
-        self.flusher.handler.run_again(turn, &Tx::new(self.tx, self.now)).await.map_err(|error| match error {
+        let tx = Tx::new(self.tx, self.now);
+        guarded(self.flusher.handler.run_again(turn, &tx)).await.map_err(|error| match error {
             JobError::Unavailable { operator } => {
                 Trouble::Database { error: DbErr::Custom(operator), in_handler: false }
             }

@@ -1,5 +1,6 @@
 //! The fence: what a delivery means, by its seq and its job's row.
 
+use ackord_entities::jobs::KindSpec;
 use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::job::{Fence, Origin};
 use ackord_entities::queue::state::JobState;
@@ -20,7 +21,12 @@ pub(crate) enum Verdict {
 }
 
 /// What a delivery of a message with `seq` means for a job whose row is `row`.
-pub(crate) fn judge(seq: Option<i32>, row: Option<&Fence>, accepts_direct: bool) -> Verdict {
+pub(crate) fn judge(seq: Option<i32>, row: Option<&Fence>, spec: &KindSpec) -> Verdict {
+    if row.is_some_and(|row| row.kind != spec.kind) {
+        // Two publishers used one id for two jobs of different kinds.
+        return Verdict::GiveUp(Reason::NotAccepted);
+    }
+    let accepts_direct = spec.accepts_direct;
     let Some(seq) = effective_seq(seq, row, accepts_direct) else {
         return Verdict::GiveUp(Reason::NotAccepted);
     };
@@ -58,11 +64,26 @@ mod tests {
     use super::*;
     use ackord_entities::clock::machine_now;
     use ackord_entities::ids::JobId;
+    use ackord_entities::jobs::Job;
     use rstest::rstest;
+
+    #[derive(Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Order;
+
+    impl Job for Order {
+        const KIND: &'static str = "order";
+    }
+
+    fn kind(accepts_direct: bool) -> KindSpec {
+        let mut spec = KindSpec::of::<Order>();
+        spec.accepts_direct = accepts_direct;
+        spec
+    }
 
     fn row(seq: i32, state: JobState, origin: Origin) -> Fence {
         Fence {
             id: JobId::new(),
+            kind: Order::KIND.to_owned(),
             seq,
             state,
             origin,
@@ -92,30 +113,38 @@ mod tests {
         Verdict::GiveUp(Reason::AheadOfRow)
     )]
     fn with_a_row(#[case] seq: i32, #[case] row_seq: i32, #[case] state: JobState, #[case] verdict: Verdict) {
-        assert_eq!(judge(Some(seq), Some(&row(row_seq, state, Origin::Enqueue)), false), verdict);
+        assert_eq!(judge(Some(seq), Some(&row(row_seq, state, Origin::Enqueue)), &kind(false)), verdict);
     }
 
     #[test]
     fn a_message_that_passed_enqueue_and_has_no_row_is_orphaned() {
-        assert_eq!(judge(Some(1), None, true), Verdict::GiveUp(Reason::Orphaned));
+        assert_eq!(judge(Some(1), None, &kind(true)), Verdict::GiveUp(Reason::Orphaned));
     }
 
     #[test]
     fn a_direct_message_makes_its_row_where_the_kind_accepts_it() {
-        assert_eq!(judge(None, None, true), Verdict::MakeRow);
-        assert_eq!(judge(None, None, false), Verdict::GiveUp(Reason::NotAccepted));
+        assert_eq!(judge(None, None, &kind(true)), Verdict::MakeRow);
+        assert_eq!(judge(None, None, &kind(false)), Verdict::GiveUp(Reason::NotAccepted));
     }
 
     #[test]
     fn a_direct_message_counts_as_seq_one_of_a_row_that_came_directly() {
-        assert_eq!(judge(None, Some(&row(1, JobState::Pending, Origin::Direct)), true), Verdict::Turn);
-        assert_eq!(judge(None, Some(&row(2, JobState::Pending, Origin::Direct)), true), Verdict::Done);
-        assert_eq!(judge(None, Some(&row(1, JobState::Succeeded, Origin::Direct)), true), Verdict::Done);
+        assert_eq!(judge(None, Some(&row(1, JobState::Pending, Origin::Direct)), &kind(true)), Verdict::Turn);
+        assert_eq!(judge(None, Some(&row(2, JobState::Pending, Origin::Direct)), &kind(true)), Verdict::Done);
+        assert_eq!(judge(None, Some(&row(1, JobState::Succeeded, Origin::Direct)), &kind(true)), Verdict::Done);
     }
 
     #[test]
     fn a_direct_message_never_stands_for_a_job_that_was_enqueued() {
         let enqueued = row(1, JobState::Pending, Origin::Enqueue);
-        assert_eq!(judge(None, Some(&enqueued), true), Verdict::GiveUp(Reason::NotAccepted));
+        assert_eq!(judge(None, Some(&enqueued), &kind(true)), Verdict::GiveUp(Reason::NotAccepted));
+    }
+
+    #[test]
+    fn a_message_never_stands_for_a_job_of_another_kind() {
+        let mut other = row(1, JobState::Pending, Origin::Direct);
+        other.kind = "invoice".to_owned();
+        assert_eq!(judge(None, Some(&other), &kind(true)), Verdict::GiveUp(Reason::NotAccepted));
+        assert_eq!(judge(Some(1), Some(&other), &kind(true)), Verdict::GiveUp(Reason::NotAccepted));
     }
 }

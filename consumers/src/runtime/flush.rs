@@ -95,7 +95,7 @@ impl Flusher {
                     (if row.is_some() { Verdict::Turn } else { Verdict::Done }, row)
                 }
                 Expect::Delivery(..) => {
-                    (judge(item.message.seq, row, self.handler.spec().accepts_direct), row)
+                    (judge(item.message.seq, row, self.handler.spec()), row)
                 }
             };
             match (verdict, row) {
@@ -141,7 +141,7 @@ impl Flusher {
         let id = item.id.filter(|id| !rows.contains_key(id))?;
         let spec = self.handler.spec();
         let usable = !matches!(item.work, Work::GiveUp(..)) && item.is_delivery();
-        if !usable || judge(item.message.seq, None, spec.accepts_direct) != Verdict::MakeRow {
+        if !usable || judge(item.message.seq, None, spec) != Verdict::MakeRow {
             return None;
         }
         Some(NewJob {

@@ -37,6 +37,19 @@ pub(crate) struct Item {
     pub(crate) in_flight: Option<InFlight>,
     /// Whether it ran as a suspect: if it gets through, it is none any more.
     pub(crate) was_suspect: bool,
+    /// Keeps the leases of a claim until its commit is settled.
+    pub(crate) keeper: Option<Keeper>,
+    /// The domain has failed to record its end again and again: the end is recorded without it.
+    pub(crate) skip_abandon: bool,
+}
+
+/// A task that ends with the item.
+pub(crate) struct Keeper(pub(crate) tokio::task::JoinHandle<()>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// When work started.

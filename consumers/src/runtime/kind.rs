@@ -61,6 +61,7 @@ type Performing = Arc<Mutex<HashMap<JobId, Vec<Item>>>>;
 enum Ended {
     Stopped,
     Consumer,
+    Committer,
 }
 
 impl KindRunner {
@@ -68,7 +69,7 @@ impl KindRunner {
     #[allow(clippy::disallowed_methods, reason = "the channel holds deliveries, which the prefetch bounds")]
     pub(crate) async fn run(self) {
         let (finished, arriving) = mpsc::unbounded_channel();
-        let committer = AbortOnDropHandle::new(tokio::spawn(commit::run(self.flusher.clone(), arriving)));
+        let mut committer = AbortOnDropHandle::new(tokio::spawn(commit::run(self.flusher.clone(), arriving)));
         let kind = self.flusher.handler.spec().kind;
         let mut under_way = UnderWay {
             slots: Arc::new(Semaphore::new(self.concurrency.max(1))),
@@ -82,8 +83,18 @@ impl KindRunner {
                 Ok(consumer) => {
                     failures = 0;
                     self.flusher.shared.health.update(|health| drop(health.not_consuming.remove(kind)));
-                    if let Ended::Stopped = self.consume(consumer, &finished, &mut under_way).await {
-                        break;
+                    let ended = tokio::select! {
+                        ended = self.consume(consumer, &finished, &mut under_way) => ended,
+                        // Only a panic ends it before its channel is closed. The worker stops: see what it reports.
+                        _ = &mut committer => Ended::Committer,
+                    };
+                    match ended {
+                        Ended::Stopped => break,
+                        Ended::Consumer => {}
+                        Ended::Committer => {
+                            error!(job.kind = kind, "the committer ended by itself; nothing of this kind can be committed");
+                            return;
+                        }
                     }
                     warn!(job.kind = kind, "the consumer ended, another one is started");
                 }
@@ -107,7 +118,7 @@ impl KindRunner {
         }
         drop(finished);
         if let Err(error) = committer.await {
-            error!(job.kind = kind, error = %error, "the committer ended in a panic");
+            error!(job.kind = kind, error = %error, "the committer ended in a panic; what it had goes back to the broker");
         }
     }
 
@@ -245,7 +256,7 @@ impl KindRunner {
             let is_suspect = shared.suspects.is_suspect(id, deliveries_before);
             let attempt = row.map_or(1, |row| row.attempt.unsigned_abs() + 1);
             if spec.performs || is_suspect {
-                let verdict = judge(item.message.seq, row, spec.accepts_direct);
+                let verdict = judge(item.message.seq, row, spec);
                 let has_work = !spec.performs
                     || verdict == Verdict::MakeRow
                     || row.is_some_and(|row| {

@@ -71,6 +71,8 @@ fn read_one(handler: &dyn ErasedHandler, settlements: &Arc<Settlements>, deliver
             started: None,
             in_flight: None,
             was_suspect: false,
+            keeper: None,
+            skip_abandon: false,
         },
         decoded,
         deliveries_before: delivery.deliveries_before,

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
+use ackord_entities::queue::lease::Held;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::claim::Claimed;
 use super::flush::Flusher;
-use super::item::{Expect, Item, Started, Work};
+use super::item::{Expect, Item, Keeper, Started, Work};
 use super::kind::Waiting;
 use super::perform::{Performed, perform};
 use crate::handler::Context;
@@ -38,7 +40,7 @@ impl Flusher {
             item.started = Some(Started::Here(Instant::now()));
         }
         fault::point("performing");
-        item.work = self.perform_held(&item, id).await;
+        item.work = self.perform_held(&mut item, id).await;
         fault::point("performed");
         Some(item)
     }
@@ -67,41 +69,46 @@ impl Flusher {
         }
     }
 
-    /// The slow half, while the leases of a claim are kept.
-    async fn perform_held(&self, item: &Item, id: JobId) -> Work {
+    /// The slow half. The leases of a claim are kept from here to its commit; when they are lost, the work is stopped.
+    async fn perform_held(&self, item: &mut Item, id: JobId) -> Work {
+        let token = self.shared.stop_performing.child_token();
+        if let Expect::Claim { held, .. } = &item.expect {
+            item.keeper = Some(self.keeper(id, held.clone(), token.clone()));
+        }
         let Some(turn) = &item.turn else { return Work::HandBack };
         if !self.handler.spec().performs {
             return Work::Done(self.handler.no_output());
         }
-        let token = self.shared.stop_performing.child_token();
         let _running = self.shared.running(id, token.clone());
-        let context = Context::new(self.shared.database.clone(), self.handler.spec().kind, id, token.clone());
-        let performed = match &item.expect {
-            Expect::Delivery(..) => perform(&*self.handler, turn, &context).await,
-            Expect::Claim { held, .. } => {
-                let performing = perform(&*self.handler, turn, &context);
-                tokio::pin!(performing);
-                tokio::select! {
-                    performed = &mut performing => performed,
-                    () = self.keep_leases(held) => {
-                        warn!(job.kind = self.handler.spec().kind, job.id = %id, "the lease is lost, the work is stopped");
-                        token.cancel();
-                        performing.await
-                    }
-                }
-            }
-        };
-        match performed {
+        let context = Context::new(self.shared.database.clone(), self.handler.spec().kind, id, token);
+        match perform(&*self.handler, turn, &context).await {
             Performed::Done(output) => Work::Done(output),
             Performed::Errored(error) => Work::Errored(error),
             Performed::Stopped => Work::HandBack,
         }
     }
 
+    fn keeper(&self, id: JobId, held: Vec<Held>, lost: CancellationToken) -> Keeper {
+        let flusher = self.clone();
+        Keeper(tokio::spawn(async move {
+            flusher.keep_leases(&held).await;
+            warn!(job.kind = flusher.handler.spec().kind, job.id = %id, "the lease is lost, the work is stopped");
+            lost.cancel();
+        }))
+    }
+
     /// A job that may have killed a process: its start is recorded first, no other suspect runs beside it, and after the last
     /// allowed start it is given up. It is committed here, by itself.
     pub(super) async fn run_suspect(&self, job: Waiting, id: JobId) -> Option<Item> {
-        let _turn = self.shared.suspects.turn.lock().await;
+        let _turn = tokio::select! {
+            turn = self.shared.suspects.turn.lock() => turn,
+            // A drain: it was not started, so nothing is recorded.
+            () = self.shared.stop_performing.cancelled() => {
+                let mut item = job.item;
+                item.work = Work::HandBack;
+                return Some(item);
+            }
+        };
         let _alone =
             if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.write().await) };
         info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died");
@@ -121,7 +128,11 @@ impl Flusher {
                 Some(item)
             }
             Ok(None) => {
-                let mut item = self.run(job, id).await?;
+                let Some(mut item) = self.run(job, id).await else {
+                    // It was put off and never began: that start was none.
+                    self.shared.forget_starts(id).await;
+                    return None;
+                };
                 item.was_suspect = true;
                 Some(item)
             }

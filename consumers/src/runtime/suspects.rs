@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::dead_letter::Reason;
-use ackord_entities::queue::suspect;
+use ackord_entities::queue::{job, suspect};
 use sea_orm::DbErr;
 use sea_orm::prelude::Uuid;
 
@@ -85,6 +85,10 @@ impl Suspects {
         lock(&self.book).suspects.len()
     }
 
+    fn ids(&self) -> Vec<JobId> {
+        lock(&self.book).suspects.keys().copied().collect()
+    }
+
     /// Whether `job`, handed over `deliveries_before` times before, may have killed a process.
     pub(crate) fn is_suspect(&self, job: JobId, deliveries_before: u32) -> bool {
         deliveries_before >= DELIVERIES || lock(&self.book).suspects.contains_key(&job)
@@ -136,6 +140,33 @@ impl Shared {
         tx.commit().await?;
         fault::point("start_recorded");
         Ok(None)
+    }
+
+    /// Takes back what was recorded of a suspect that did not begin after all. It stays a suspect.
+    pub(crate) async fn forget_starts(&self, job: JobId) {
+        let forgotten = async {
+            let tx = self.database.begin().await?;
+            suspect::clear(&tx, &[job]).await?;
+            tx.commit().await
+        };
+        if let Err(error) = forgotten.await {
+            tracing::warn!(job.id = %job, error = %error, "a start that was none stays recorded");
+        }
+    }
+
+    /// Drops suspects that had ended before the process died.
+    ///
+    /// # Errors
+    /// The database; they stay suspects.
+    pub(crate) async fn drop_finished_suspects(&self) -> Result<(), DbErr> {
+        let ids = self.suspects.ids();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = job::fences(self.database.read(), &ids).await?;
+        let unfinished: HashSet<JobId> = rows.iter().filter(|row| !row.state.is_end()).map(|row| row.id).collect();
+        self.suspects.clear(ids.into_iter().filter(|id| !unfinished.contains(id)));
+        Ok(())
     }
 }
 

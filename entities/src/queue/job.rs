@@ -150,6 +150,8 @@ fn saturating(count: u32) -> i32 {
 pub struct Fence {
     /// The job.
     pub id: JobId,
+    /// Its kind.
+    pub kind: String,
     /// The current message.
     pub seq: i32,
     /// Where it stands.
@@ -170,7 +172,7 @@ pub struct Fence {
     pub created_at: DateTime<Utc>,
 }
 
-const FENCE_COLUMNS: &str = "SELECT id, seq, state, origin, attempt, max_attempts, deferrals, cancel_requested_at, dedup_key, created_at FROM jobs WHERE ";
+const FENCE_COLUMNS: &str = "SELECT id, seq, state, origin, attempt, max_attempts, deferrals, cancel_requested_at, dedup_key, created_at, kind FROM jobs WHERE ";
 
 /// Reads the fences of `ids` without locking: what is stale is dropped before any work is done.
 ///
@@ -211,6 +213,7 @@ fn fence(row: &QueryResult) -> Result<Fence, DbErr> {
         cancel_requested: row.try_get_by_index::<Option<DateTime<Utc>>>(7)?.is_some(),
         dedup_key: row.try_get_by_index(8)?,
         created_at: row.try_get_by_index(9)?,
+        kind: row.try_get_by_index(10)?,
     })
 }
 

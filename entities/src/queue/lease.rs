@@ -180,6 +180,26 @@ pub async fn expired_runs(
     connection.query_all_raw(statement).await?.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
+/// Which of `owners` still have an expired run lease. Their leases are locked: none can be renewed behind the answer.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn lock_expired_runs(
+    tx: &DatabaseTransaction,
+    owners: &[JobId],
+    now: DateTime<Utc>,
+) -> Result<Vec<JobId>, DbErr> {
+    let statement = Sql::new(tx.get_database_backend())
+        .text("SELECT owner FROM leases WHERE lease_key LIKE 'run:%' AND expires_at <= ")
+        .bind(now)
+        .text(" AND ")
+        .any_of("owner", owners.iter().map(|owner| owner.0))
+        .text(" ORDER BY lease_key")
+        .on_postgres(" FOR UPDATE")
+        .build();
+    tx.query_all_raw(statement).await?.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
 /// The lease of that key.
 ///
 /// # Errors

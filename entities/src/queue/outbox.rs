@@ -139,7 +139,7 @@ pub struct Due {
 }
 
 /// Claims up to `limit` due messages, the longest due first, for the length of the transaction. Messages that another relay
-/// has claimed are passed over. Kinds in `skip` (paused ones, or ones whose queue is full) are left alone.
+/// has claimed are passed over, and so are those of paused kinds: their backlog must not fill the broker.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -150,6 +150,7 @@ pub async fn claim_due(tx: &DatabaseTransaction, now: DateTime<Utc>, limit: u32)
              FROM outbox JOIN jobs ON jobs.id = outbox.job_id WHERE outbox.due_at <= ",
         )
         .bind(now)
+        .text(NOT_PAUSED)
         .text(" ORDER BY outbox.due_at, outbox.job_id LIMIT ")
         .bind(i64::from(limit))
         .on_postgres(" FOR UPDATE OF outbox SKIP LOCKED")
@@ -255,13 +256,17 @@ pub async fn wake_waiters(
     Ok(tx.execute_raw(statement).await?.rows_affected())
 }
 
-/// When the next message is due, if any waits.
+const NOT_PAUSED: &str = " AND outbox.kind NOT IN (SELECT kind FROM paused_kinds)";
+
+/// When the next message of a kind that is not paused is due, if any waits.
 ///
 /// # Errors
 /// Whatever the database answers.
 pub async fn next_due(connection: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
     let statement = Sql::new(connection.get_database_backend())
-        .text("SELECT due_at FROM outbox ORDER BY due_at LIMIT 1")
+        .text("SELECT due_at FROM outbox WHERE true")
+        .text(NOT_PAUSED)
+        .text(" ORDER BY due_at LIMIT 1")
         .build();
     connection.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
 }
@@ -287,7 +292,7 @@ pub async fn reconcile(
         .text(", 0, ")
         .bind(now)
         .on_postgres("::timestamptz")
-        .text(" FROM jobs WHERE jobs.state = 'pending' AND jobs.kind = COALESCE(")
+        .text(" FROM jobs WHERE jobs.state IN ('pending', 'running') AND jobs.state <> 'running' AND jobs.kind = COALESCE(")
         .bind(kind.map(str::to_owned))
         .on_postgres("::text")
         .text(", jobs.kind) ON CONFLICT (job_id) DO NOTHING")

@@ -20,8 +20,8 @@ pub enum CancelOutcome {
     NotFound,
 }
 
-/// Calls a job off. A worker makes the transition, so that the kind's own clean-up runs: at once for a waiting job, within
-/// about a second for one that runs.
+/// Calls a job off. A worker makes the transition, so that the kind's own clean-up runs: within about a second for one that runs, and when its turn comes for one that waits: a scheduled, retrying or deferred
+/// job is made due at once, one of a paused kind waits for the kind.
 ///
 /// # Errors
 /// Whatever the database answers.

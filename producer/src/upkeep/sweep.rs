@@ -82,8 +82,13 @@ pub async fn put_back_expired(database: &Database, doorbell: &Doorbell) -> Resul
         if expired.is_empty() {
             return Ok(total);
         }
-        total += put_back(database, &expired).await?;
+        let put_back = put_back(database, &expired).await?;
         doorbell.ring();
+        total += put_back;
+        if put_back == 0 {
+            // All were renewed meanwhile; the next look finds what is left.
+            return Ok(total);
+        }
     }
 }
 
@@ -92,9 +97,8 @@ async fn put_back(database: &Database, jobs: &[JobId]) -> Result<usize, DbErr> {
     let now = database.clock().now(&tx).await?;
     let rows = job::lock(&tx, jobs).await?;
     // Renewed between the look and the lock: alive after all.
-    let expired = lease::expired_runs(&tx, now, u32::MAX).await?;
-    let lost: Vec<_> = rows.into_iter().filter(|row| expired.contains(&row.id)).collect();
-    let ids: Vec<JobId> = lost.iter().map(|row| row.id).collect();
+    let ids = lease::lock_expired_runs(&tx, jobs, now).await?;
+    let lost: Vec<_> = rows.into_iter().filter(|row| ids.contains(&row.id)).collect();
     let error = ErrorText {
         code: "lease_expired".to_owned(),
         operator: "the worker did not renew its lease: it died, froze or lost the database".to_owned(),
