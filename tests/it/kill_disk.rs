@@ -107,11 +107,11 @@ async fn a_file_that_may_not_grow_loses_nothing(#[values("trap '' XFSZ;", "")] t
     testbed.run_by(&["bash", "-c", &limited]);
     let up = testbed.up(&["--until-quiet"], None);
     if trap.is_empty() {
-        up.is_killed_by(Signal::XFSZ).await;
+        up.dies_of(Signal::XFSZ).await;
     } else {
         testbed.until_log_says("the database does not take the work").await;
         up.signal(Signal::KILL);
-        up.is_killed().await;
+        up.dies().await;
     }
     testbed.run_by(&[]);
     testbed.until_quiet().await;

@@ -51,7 +51,7 @@ async fn a_worker_that_is_killed_while_it_drains_loses_nothing() {
     up.signal(Signal::TERM);
     testbed.until_log_says("draining").await;
     up.signal(Signal::KILL);
-    up.is_killed().await;
+    up.dies().await;
     let audit = testbed.audit().await;
     assert_eq!((audit.leases, audit.unfinished()), (1, 1));
     // The lease of the dead does not hold it up.

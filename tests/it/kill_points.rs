@@ -36,7 +36,7 @@ async fn a_worker_that_dies_at(
     let mut testbed = Testbed::new().await;
     testbed.publish(MIXED).await;
     let fault = fault(name, if later { earlier } else { 0 });
-    testbed.up(&[], Some(&fault)).is_killed().await;
+    testbed.up(&[], Some(&fault)).dies().await;
     testbed.until_quiet().await;
     testbed.assert_clean(&testbed.audit().await, MIXED);
 }
@@ -57,7 +57,7 @@ async fn a_worker_of_one_kind_that_dies_at(
     let jobs = [(kind, 7)];
     let mut testbed = Testbed::new().await;
     testbed.publish(&jobs).await;
-    testbed.up(&[], Some(&fault(point, 0))).is_killed().await;
+    testbed.up(&[], Some(&fault(point, 0))).dies().await;
     testbed.until_quiet().await;
     testbed.assert_clean(&testbed.audit().await, &jobs);
 }
@@ -79,9 +79,9 @@ async fn a_worker_that_dies_again_at(
 ) {
     let mut testbed = Testbed::new().await;
     testbed.publish(MIXED).await;
-    testbed.up(&[], Some(&fault("after_claim_before_ack", 3))).is_killed().await;
+    testbed.up(&[], Some(&fault("after_claim_before_ack", 3))).dies().await;
     assert!(testbed.in_flight() > 0);
-    testbed.up(&[], Some(&fault(point, 0))).is_killed().await;
+    testbed.up(&[], Some(&fault(point, 0))).dies().await;
     testbed.until_quiet().await;
     testbed.assert_clean(&testbed.audit().await, MIXED);
 }
@@ -102,7 +102,7 @@ async fn a_worker_whose_jobs_share_a_lease_that_dies_at(
     let jobs = [("long", 6)];
     let mut testbed = Testbed::new().await;
     testbed.publish_with(&["--key", "one"], &jobs).await;
-    testbed.up(&[], Some(&fault(point.0, point.1))).is_killed().await;
+    testbed.up(&[], Some(&fault(point.0, point.1))).dies().await;
     testbed.until_quiet().await;
     testbed.assert_clean(&testbed.audit().await, &jobs);
 }

@@ -269,12 +269,12 @@ impl Up {
     }
 
     /// Waits for its end and insists on SIGKILL.
-    pub(crate) async fn is_killed(self) {
-        self.is_killed_by(Signal::KILL).await;
+    pub(crate) async fn dies(self) {
+        self.dies_of(Signal::KILL).await;
     }
 
     /// Waits for its end and insists on that signal.
-    pub(crate) async fn is_killed_by(self, signal: Signal) {
+    pub(crate) async fn dies_of(self, signal: Signal) {
         let log = self.log.clone();
         let ended = self.ended().await;
         let log = std::fs::read_to_string(log).unwrap_or_default();
