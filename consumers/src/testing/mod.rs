@@ -1,6 +1,9 @@
 //! For tests of handlers, of ackord's own and of everybody else's: a stage with a real database, the embedded broker, a relay
 //! and a worker, and a harness that puts one handler through everything that can happen to a delivery.
 
+mod faulty;
+mod harness;
 mod stage;
 
+pub use harness::{Candidate, Harness};
 pub use stage::{Stage, StageOptions, eventually};

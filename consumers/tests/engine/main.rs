@@ -1,5 +1,26 @@
-//! The engine, run for real: a database, the embedded broker, a relay and a worker.
+//! The engine, run for real: a database, the embedded broker, a relay and a worker. One module per behaviour; each runs on
+//! SQLite and on Postgres, on a database that holds what an earlier run has left.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod archive;
+mod cancel;
+mod clock;
+mod contained;
+mod contracts;
+mod dedup;
+mod deliveries;
+mod drain;
+mod effects;
+mod failures;
+mod fence;
 mod happy_path;
+mod harness;
 mod kinds;
+mod leases;
+mod letters;
+mod outage;
+mod pause;
+mod steps;
+mod suspects;
+mod unreadable;
+mod upkeep;

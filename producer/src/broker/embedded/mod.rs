@@ -66,6 +66,11 @@ impl EmbeddedBroker {
         self.shared.state().force_block(false);
     }
 
+    /// Closes every consumer's channel under it, as a connection does that breaks.
+    pub fn close_consumers(&self) {
+        self.shared.state().cancel_all();
+    }
+
     /// Closes one consumer's channel under it. The number is that of its tags.
     pub fn close_consumer(&self, consumer: u64) {
         self.shared.state().cancel(consumer);

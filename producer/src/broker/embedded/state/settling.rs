@@ -93,6 +93,13 @@ impl State {
         }
     }
 
+    /// Ends every consumer.
+    #[cfg(any(test, feature = "testing"))]
+    pub(in crate::broker::embedded) fn cancel_all(&mut self) {
+        let consumers: Vec<u64> = self.consumers.keys().copied().collect();
+        consumers.into_iter().for_each(|consumer| self.cancel(consumer));
+    }
+
     /// Removes a consumer and puts back what is out with it, for others to take. Answers its queue.
     pub(super) fn give_back(&mut self, id: u64) -> Option<usize> {
         let consumer = self.consumers.remove(&id)?;

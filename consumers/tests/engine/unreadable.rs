@@ -1,0 +1,222 @@
+//! Messages that cannot be used: given up at once with their bytes, or, if a newer program wrote them, after an hour.
+
+use std::time::Duration;
+
+use ackord_consumers::registry::Registry;
+use ackord_consumers::testing::{Stage, eventually};
+use ackord_entities::envelope::Message;
+use ackord_entities::ids::JobId;
+use ackord_entities::queue::dead_letter::{self, Reason};
+use ackord_entities::queue::job::Origin;
+use ackord_entities::queue::outbox::Cause;
+use ackord_entities::queue::state::JobState;
+use ackord_entities::testing::TestDatabase;
+use ackord_producer::broker::topology::{JOBS_EXCHANGE, PUBLISH_EXCHANGE};
+use ackord_producer::broker::{Broker, Confirm};
+
+use crate::kinds::{Scripted, Short, Strict, Versioned, Work};
+use crate::steps::{
+    advance, all_settled, effects_of, letter_with, letters_of, message, now, raw, reasons, staged, waiting,
+};
+
+fn registry() -> Registry {
+    Registry::new()
+        .with(Scripted::<Short>::new())
+        .with(Scripted::<Strict>::new())
+        .with(Scripted::<Work>::new())
+        .with(Scripted::<Versioned>::new())
+}
+
+/// Delivers a message that is given up, a good one behind it, and answers the letter of the first.
+async fn given_up(stage: &Stage, bad: Message, reason: Reason) -> dead_letter::Model {
+    stage.deliver(bad).await;
+    let letter = letter_with(stage, reason).await;
+    let good = stage.publish(&Short::new("tea")).await;
+    assert_eq!(stage.ended(good).await.state, JobState::Succeeded);
+    all_settled::<Short>(stage).await;
+    all_settled::<Work>(stage).await;
+    letter
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_json_is_kept_with_its_bytes() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        let mut bad = raw::<Work>(JobId::new(), None, "");
+        bad.body = vec![b'{', 0xff, 0x00, b'}'].into();
+        let letter = given_up(&stage, bad, Reason::Undecodable).await;
+        assert_eq!(letter.body, [b'{', 0xff, 0x00, b'}']);
+        assert_eq!(letter.error_code, "not_json");
+        assert_eq!(letter.queue.as_deref(), Some("ackord.work"));
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_does_not_fit_is_named() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        let bad = raw::<Short>(JobId::new(), None, r#"{"note":7}"#);
+        let letter = given_up(&stage, bad, Reason::Undecodable).await;
+        assert!(letter.public_error.contains("`note`"), "{}", letter.public_error);
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nul_character_in_a_payload_is_named_with_its_field() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        let bad = raw::<Short>(JobId::new(), None, r#"{"note":"a\u0000b"}"#);
+        let letter = given_up(&stage, bad, Reason::Undecodable).await;
+        assert!(letter.public_error.contains("`note`") && letter.public_error.contains("NUL"));
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nul_character_outside_of_the_payload_stops_nobody() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        let named = message("order\0 4711", None, &Work::new("tea"));
+        stage.deliver(named).await;
+        let mut raw_nul = raw::<Versioned>(JobId::new(), None, "{\"note\":\"\0\"}");
+        raw_nul.schema_version = Some(9);
+        stage.deliver(raw_nul).await;
+        let mut traced = message(JobId::new(), None, &Work::new("cake"));
+        traced.traceparent = Some("00-\0".to_owned());
+        stage.deliver(traced).await;
+        for good in [stage.publish(&Work::new("tea")).await] {
+            assert_eq!(stage.ended(good).await.state, JobState::Succeeded);
+        }
+        all_settled::<Work>(&stage).await;
+        all_settled::<Versioned>(&stage).await;
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_whose_check_panics_is_given_up_and_the_worker_goes_on() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        let bad = raw::<Short>(JobId::new(), None, r#"{"note":"panic in validate"}"#);
+        given_up(&stage, bad, Reason::Undecodable).await;
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_an_id_is_given_up() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        for id in [None, Some(String::new())] {
+            let bad = Message { message_id: id, ..message("", None, &Work::new("tea")) };
+            let letter = given_up(&stage, bad, Reason::NoMessageId).await;
+            assert_eq!(letter.job_id, None);
+        }
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_an_unknown_kind_is_given_up_wherever_it_ends_up() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        // The relay's exchange refuses it, and the publishers' keeps it for the archive.
+        let stranger =
+            Message { kind: Some("stranger".to_owned()), ..message(JobId::new(), None, &Work::new("tea")) };
+        let refused = stage.broker.publish(JOBS_EXCHANGE, std::slice::from_ref(&stranger)).await.unwrap();
+        assert!(matches!(refused[0], Confirm::Refused(_)));
+        stage.broker.publish(PUBLISH_EXCHANGE, &[stranger]).await.unwrap();
+        let letter = letter_with(&stage, Reason::Unroutable).await;
+        assert_eq!(
+            (letter.kind.as_deref(), letter.body.as_slice()),
+            (Some("stranger"), br#"{"note":"tea"}"#.as_slice())
+        );
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enqueued_job_whose_payload_can_no_longer_be_read_dies_with_it() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        let id = stage.publish(&Strict::new("tea")).await;
+        stage.ended(id).await;
+        // A job of an earlier program, whose payload lacks a field.
+        let id = crate::steps::in_transaction(&stage, async |tx, now| {
+            let new = ackord_entities::queue::job::NewJob {
+                id: JobId::new(),
+                kind: "strict",
+                version: 1,
+                origin: Origin::Enqueue,
+                max_attempts: 5,
+                payload: r#"{"colour":"red"}"#.to_owned(),
+                subject: None,
+                dedup_key: None,
+                parent_id: None,
+                traceparent: None,
+            };
+            ackord_entities::queue::job::insert(tx, std::slice::from_ref(&new), now).await.unwrap();
+            ackord_entities::queue::outbox::reconcile(tx, None, now).await.unwrap();
+            new.id
+        })
+        .await;
+        let job = stage.ended(id).await;
+        assert_eq!((job.state, job.attempt), (JobState::Dead, 0));
+        assert_eq!(reasons(&letters_of(&stage, id).await), [Reason::Undecodable]);
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_payload_is_upgraded() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        let id = JobId::new();
+        let mut old = raw::<Versioned>(id, None, r#"{"note":"tea"}"#);
+        old.schema_version = None;
+        stage.deliver(old).await;
+        assert_eq!(stage.ended(id).await.state, JobState::Succeeded);
+        assert_eq!(effects_of(&stage, id).await, ["tea"]);
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_payload_waits_for_an_hour_and_is_then_given_up() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, registry()).await;
+        let id = JobId::new();
+        let mut newer = raw::<Versioned>(id, None, r#"{"brand":"new"}"#);
+        newer.schema_version = Some(3);
+        stage.deliver(newer).await;
+        let mut looks = 0;
+        loop {
+            let state = eventually("it waits, or has ended", async || {
+                let job = ackord_entities::queue::job::find(stage.database.read(), id).await.ok()??;
+                let message = waiting(&stage, id).await;
+                match message {
+                    _ if job.state.is_end() => Some(None),
+                    Some(message) if message.due_at > now(&stage).await => Some(Some(message)),
+                    _ => None,
+                }
+            })
+            .await;
+            let Some(message) = state else { break };
+            assert_eq!(message.cause, Cause::Deferral);
+            assert!(message.reason.unwrap().contains("version 3"));
+            looks += 1;
+            stage.database.clock().advance(Duration::from_secs(601));
+            stage.doorbell.ring();
+        }
+        assert!((6..=7).contains(&looks), "{looks} looks in an hour of ten minutes each");
+        let job = stage.job(id).await;
+        assert_eq!((job.state, job.attempt), (JobState::Dead, 0));
+        let letters = letters_of(&stage, id).await;
+        assert_eq!(reasons(&letters), [Reason::NewerVersion]);
+        assert_eq!(letters[0].body, br#"{"brand":"new"}"#);
+        advance(&stage, 1);
+        stage.stop().await;
+    }
+}
