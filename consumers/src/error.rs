@@ -33,11 +33,14 @@ pub enum JobError {
     /// The domain says no: what the commit half wrote is rolled back, then the failure is recorded through `abandon`.
     #[error("{}", .0.operator)]
     Failed(Failure),
-    /// Our own database or broker is not there: nobody's attempt, the work is held and tried again.
+    /// Our own database or broker is not there, or two transactions were in each other's way: nobody's attempt, the work is held
+    /// and tried again.
     #[error("{operator}")]
     Unavailable {
         /// For operators.
         operator: String,
+        /// Whether it was only a conflict (a deadlock, a serialization failure): nothing is wrong with the connection.
+        conflict: bool,
     },
 }
 
@@ -83,7 +86,8 @@ impl From<DbErr> for JobError {
             public: "the database refused the work".to_owned(),
         };
         match classify(&error) {
-            Fault::Unavailable | Fault::Conflict => Self::Unavailable { operator: error_chain(&error) },
+            Fault::Unavailable => Self::Unavailable { operator: error_chain(&error), conflict: false },
+            Fault::Conflict => Self::Unavailable { operator: error_chain(&error), conflict: true },
             Fault::Transient => Self::Transient(failure()),
             Fault::Permanent => Self::Permanent(failure()),
         }

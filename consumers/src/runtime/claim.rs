@@ -48,7 +48,7 @@ impl Flusher {
     ) -> Result<Claimed, (Item, DbErr)> {
         let step = match self.claim_in_transaction(&item, lease_key).await {
             Ok(step) => step,
-            Err(JobError::Unavailable { operator }) => return Err((item, DbErr::Custom(operator))),
+            Err(JobError::Unavailable { operator, .. }) => return Err((item, DbErr::Custom(operator))),
             Err(error) => {
                 item.work = Work::Errored(Error::errored(error));
                 return Ok(Claimed::No(item));
@@ -77,8 +77,7 @@ impl Flusher {
         let tx = self.shared.database.begin().await?;
         let now = self.shared.database.clock().now(&tx).await?;
         let row = self.lock_rows(&tx, std::slice::from_ref(item), now).await?.remove(&id);
-        let is_turn =
-            judge(item.message.seq, row.as_ref(), self.handler.spec()) == Verdict::Turn;
+        let is_turn = judge(item.message.seq, row.as_ref(), self.handler.spec()) == Verdict::Turn;
         let Some(row) = row.filter(|row| is_turn && !row.cancel_requested && row.attempt < row.max_attempts)
         else {
             // Stale, called off or used up: the commit knows what to do.
@@ -144,8 +143,9 @@ impl Flusher {
         }
         let tx = self.shared.database.begin().await?;
         let now = self.shared.database.clock().now(&tx).await?;
-        let Some(row) =
-            lock_one(&tx, row.id).await?.filter(|now| now.seq == row.seq && now.state == JobState::Pending && !now.cancel_requested)
+        let Some(row) = lock_one(&tx, row.id)
+            .await?
+            .filter(|now| now.seq == row.seq && now.state == JobState::Pending && !now.cancel_requested)
         else {
             return Ok(Step::NotNow);
         };

@@ -181,7 +181,10 @@ impl Flusher {
 
 /// Its own texts are not to be trusted: one of them may be what cannot be written.
 fn unrecordable() -> Failure {
-    Failure::new("unrecordable", "what became of the job could not be written; the log has the database's answer")
+    Failure::new(
+        "unrecordable",
+        "what became of the job could not be written; the log has the database's answer",
+    )
 }
 
 fn interrupted(error: &DbErr) -> Error {

@@ -1,8 +1,8 @@
 //! Where each job of a transaction is dealt with: one function for each thing that can become of it.
 
+use ackord_entities::clock::later;
 use ackord_entities::database::Fault;
 use ackord_entities::database::classify;
-use ackord_entities::clock::later;
 use ackord_entities::error_chain;
 use ackord_entities::jobs::{KindSpec, OnDuplicate};
 use ackord_entities::queue::attempt::{self, Outcome as AttemptOutcome, Record};
@@ -16,7 +16,7 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 use tracing::{error, info, warn};
 
 use super::fence::Verdict;
-use super::flush::{Flusher, Trouble, guarded};
+use super::flush::{Flusher, Trouble, guarded, trouble};
 use super::item::{Error, Item, Work};
 use super::ledger::Ledger;
 use super::settle::Answer;
@@ -160,9 +160,7 @@ impl<'t> Desk<'t> {
                 self.answers[case.index] = case.item.is_delivery().then_some(Answer::Ack);
                 Ok(())
             }
-            JobError::Unavailable { operator } => {
-                Err(Trouble::Database { error: DbErr::Custom(operator.clone()), in_handler: true })
-            }
+            unavailable @ JobError::Unavailable { .. } => Err(trouble(unavailable.clone())),
         }
     }
 
@@ -373,9 +371,7 @@ impl<'t> Desk<'t> {
                 savepoint.commit().await?;
                 Ok(None)
             }
-            Err(JobError::Unavailable { operator }) => {
-                Err(Trouble::Database { error: DbErr::Custom(operator), in_handler: true })
-            }
+            Err(unavailable @ JobError::Unavailable { .. }) => Err(trouble(unavailable)),
             Err(failure) => {
                 savepoint.rollback().await?;
                 error!(
@@ -397,12 +393,18 @@ impl<'t> Desk<'t> {
         let wanted = self.run_again.iter().any(|one| one.job_id == case.row.id);
         let (true, Some(turn)) = (wanted, &case.item.turn) else { return Ok(()) };
         let tx = Tx::new(self.tx, self.now);
-        guarded(self.flusher.handler.run_again(turn, &tx)).await.map_err(|error| match error {
-            JobError::Unavailable { operator } => {
-                Trouble::Database { error: DbErr::Custom(operator), in_handler: false }
+        match guarded(self.flusher.handler.run_again(turn, &tx)).await {
+            Ok(()) => Ok(()),
+            Err(unavailable @ JobError::Unavailable { .. }) => Err(trouble(unavailable)),
+            // Its payload was good enough once. The end of this run must not wait for the next one.
+            Err(failure) => {
+                error!(
+                    job.kind = self.spec().kind, job.id = %case.row.id, error = error_chain(&failure),
+                    "the run that was asked for again cannot be published; publish it by hand"
+                );
+                Ok(())
             }
-            error => Trouble::Handler(error),
-        })
+        }
     }
 
     fn transition(&self, case: Case<'_>, state: JobState) -> Transition {

@@ -131,7 +131,10 @@ mod tests {
     fn a_direct_message_counts_as_seq_one_of_a_row_that_came_directly() {
         assert_eq!(judge(None, Some(&row(1, JobState::Pending, Origin::Direct)), &kind(true)), Verdict::Turn);
         assert_eq!(judge(None, Some(&row(2, JobState::Pending, Origin::Direct)), &kind(true)), Verdict::Done);
-        assert_eq!(judge(None, Some(&row(1, JobState::Succeeded, Origin::Direct)), &kind(true)), Verdict::Done);
+        assert_eq!(
+            judge(None, Some(&row(1, JobState::Succeeded, Origin::Direct)), &kind(true)),
+            Verdict::Done
+        );
     }
 
     #[test]

@@ -94,9 +94,7 @@ impl Flusher {
                     let row = row.filter(|row| is_ours(row, *seq, wanted, &held));
                     (if row.is_some() { Verdict::Turn } else { Verdict::Done }, row)
                 }
-                Expect::Delivery(..) => {
-                    (judge(item.message.seq, row, self.handler.spec()), row)
-                }
+                Expect::Delivery(..) => (judge(item.message.seq, row, self.handler.spec()), row),
             };
             match (verdict, row) {
                 (Verdict::Turn, Some(row)) => {
@@ -234,9 +232,7 @@ impl Flusher {
                     desk.released(released);
                     desk.outcome(one.case, outcome).await?;
                 }
-                Err(JobError::Unavailable { operator }) => {
-                    return Err(Trouble::Database { error: DbErr::Custom(operator), in_handler: true });
-                }
+                Err(error @ JobError::Unavailable { .. }) => return Err(trouble(error)),
                 Err(error) => desk.errored(one.case, &Error::errored(error)).await?,
             }
         }
@@ -272,7 +268,7 @@ impl Flusher {
             Err(error) => match savepoint.rollback().await {
                 Ok(()) => Err(error),
                 // The whole transaction is gone, as SQLite does it when the disk is full: not this job's fault.
-                Err(gone) => Err(JobError::Unavailable { operator: error_chain(&gone) }),
+                Err(gone) => Err(JobError::Unavailable { operator: error_chain(&gone), conflict: false }),
             },
         }
     }
@@ -286,10 +282,11 @@ fn refused_commit(error: DbErr) -> Trouble {
     Trouble::Database { error: DbErr::Custom(error_chain(&error)), in_handler: false }
 }
 
-fn trouble(error: JobError) -> Trouble {
+/// A lost connection may be the half's own doing; a conflict never is.
+pub(super) fn trouble(error: JobError) -> Trouble {
     match error {
-        JobError::Unavailable { operator } => {
-            Trouble::Database { error: DbErr::Custom(operator), in_handler: true }
+        JobError::Unavailable { operator, conflict } => {
+            Trouble::Database { error: DbErr::Custom(operator), in_handler: !conflict }
         }
         error => Trouble::Handler(error),
     }

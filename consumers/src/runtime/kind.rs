@@ -92,7 +92,10 @@ impl KindRunner {
                         Ended::Stopped => break,
                         Ended::Consumer => {}
                         Ended::Committer => {
-                            error!(job.kind = kind, "the committer ended by itself; nothing of this kind can be committed");
+                            error!(
+                                job.kind = kind,
+                                "the committer ended by itself; nothing of this kind can be committed"
+                            );
                             return;
                         }
                     }

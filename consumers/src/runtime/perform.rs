@@ -37,7 +37,7 @@ pub(crate) async fn perform(handler: &dyn ErasedHandler, turn: &AnyTurn, context
         };
         match result {
             Ok(output) => return Performed::Done(output),
-            Err(Error { error: JobError::Unavailable { operator }, .. }) => {
+            Err(Error { error: JobError::Unavailable { operator, .. }, .. }) => {
                 outages += 1;
                 warn!(job.id = %turn.id, error = operator, "the work waits: something of ours is away");
                 let wait =

@@ -164,7 +164,8 @@ impl Shared {
             return Ok(());
         }
         let rows = job::fences(self.database.read(), &ids).await?;
-        let unfinished: HashSet<JobId> = rows.iter().filter(|row| !row.state.is_end()).map(|row| row.id).collect();
+        let unfinished: HashSet<JobId> =
+            rows.iter().filter(|row| !row.state.is_end()).map(|row| row.id).collect();
         self.suspects.clear(ids.into_iter().filter(|id| !unfinished.contains(id)));
         Ok(())
     }

@@ -6,41 +6,53 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use crate::database::Sql;
 use crate::ids::JobId;
 
-/// Removes up to `limit` jobs of `kind` that ended before `before`, with their attempts, message ids and resolved letters.
-/// A job with an open dead letter stays: an operator may still replay it. Answers how many went.
+/// Up to `limit` jobs of `kind` that ended before `before`, behind `after` in the order of their ids. A job with an open dead
+/// letter stays: an operator may still replay it. Reads only, so nobody waits for the search.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn remove_finished(
-    tx: &DatabaseTransaction,
+pub async fn finished(
+    connection: &impl ConnectionTrait,
     kind: &str,
     before: DateTime<Utc>,
+    after: Option<JobId>,
     limit: u32,
-) -> Result<usize, DbErr> {
-    let backend = tx.get_database_backend();
-    let statement = Sql::new(backend)
-        // A job ends after it was made, so its id (which sorts by the time of its making) narrows the search.
+) -> Result<Vec<JobId>, DbErr> {
+    let statement = Sql::new(connection.get_database_backend())
         .text("SELECT id FROM jobs WHERE kind = ")
         .bind(kind)
         .text(" AND finished_at IS NOT NULL AND finished_at < ")
         .bind(before)
+        // A job ends after it was made, so its id (which sorts by the time of its making) narrows the search.
         .text(" AND id < ")
-        .bind(first_id_at(before).0)
-        .text(" AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.job_id = jobs.id AND dead_letters.state = 'open') ORDER BY id LIMIT ")
+        .bind(first_id_at(before))
+        .text(" AND id > ")
+        .bind(after.unwrap_or(JobId(uuid::Uuid::nil())))
+        .text(
+            " AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.job_id = jobs.id AND dead_letters.state = 'open') \
+             ORDER BY id LIMIT ",
+        )
         .bind(i64::from(limit))
         .build();
-    let jobs: Vec<JobId> = tx
-        .query_all_raw(statement)
-        .await?
-        .iter()
-        .map(|row| row.try_get_by_index(0))
-        .collect::<Result<_, _>>()?;
-    if jobs.is_empty() {
-        return Ok(0);
-    }
-    for (table, column) in
-        [("attempts", "job_id"), ("message_ids", "job_id"), ("dead_letters", "job_id"), ("jobs", "id")]
-    {
+    connection.query_all_raw(statement).await?.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// Removes `jobs` with everything that belongs to them, except those that came back to life since they were found.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn remove(tx: &DatabaseTransaction, jobs: &[JobId]) -> Result<usize, DbErr> {
+    let backend = tx.get_database_backend();
+    let statement = Sql::new(backend)
+        .text("SELECT id FROM jobs WHERE ")
+        .any_of("id", jobs.iter().map(|id| id.0))
+        .text(" AND finished_at IS NOT NULL ORDER BY id")
+        .on_postgres(" FOR UPDATE")
+        .build();
+    let rows = tx.query_all_raw(statement).await?;
+    let jobs: Vec<JobId> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+    let belongings = ["attempts", "outbox", "message_ids", "dedup_keys", "suspects", "dead_letters"];
+    for (table, column) in belongings.into_iter().map(|table| (table, "job_id")).chain([("jobs", "id")]) {
         let statement = Sql::new(backend)
             .text(&format!("DELETE FROM {table} WHERE "))
             .any_of(column, jobs.iter().map(|id| id.0))
@@ -51,7 +63,7 @@ pub async fn remove_finished(
 }
 
 /// Removes up to `limit` rows each of what belongs to no job: expired idempotency keys, resolved letters without a job, audit
-/// entries, and leases that nobody has held for that long. Answers how many went.
+/// entries. Answers how many went.
 ///
 /// # Errors
 /// Whatever the database answers.

@@ -70,20 +70,30 @@ impl Retention {
         let mut removed = 0;
         for spec in self.catalogue.iter() {
             let Some(before) = now.checked_sub_signed(age(spec.retention)) else { continue };
+            let mut last = None;
             while !stop.is_cancelled() {
-                let tx = self.database.begin().await?;
-                let step = retention::remove_finished(&tx, spec.kind, before, self.options.step).await?;
-                tx.commit().await?;
-                removed += step as u64;
-                if step < self.options.step as usize {
+                let found =
+                    retention::finished(self.database.read(), spec.kind, before, last, self.options.step)
+                        .await?;
+                last = found.last().copied();
+                if last.is_none() {
                     break;
                 }
+                let tx = self.database.begin().await?;
+                removed += retention::remove(&tx, &found).await? as u64;
+                tx.commit().await?;
             }
         }
         if let Some(before) = now.checked_sub_signed(age(self.options.loose)) {
-            let tx = self.database.begin().await?;
-            removed += retention::remove_loose(&tx, now, before, self.options.step).await?;
-            tx.commit().await?;
+            while !stop.is_cancelled() {
+                let tx = self.database.begin().await?;
+                let step = retention::remove_loose(&tx, now, before, self.options.step).await?;
+                tx.commit().await?;
+                removed += step;
+                if step < u64::from(self.options.step) {
+                    break;
+                }
+            }
         }
         Ok(removed)
     }
