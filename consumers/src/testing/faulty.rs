@@ -54,7 +54,7 @@ impl<H: Handler> Faulty<H> {
         match self.fault {
             Fault::Hang if self.is_first() => {
                 self.observed.hangs.notify_one();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             // A hand-over kind was acknowledged long before.
             Fault::BreakChannels if !H::Job::HAND_OVER => self.break_channels(),

@@ -78,7 +78,7 @@ async fn two_workers_with_the_same_message_have_one_effect() {
         let other = Registry::new().with(gated::<Work>(&there, &calls));
         let options =
             ackord_consumers::worker::WorkerOptions { archive: false, ..StageOptions::default().worker };
-        let colleague = crate::steps::Colleague::start(&stage, other, options).await;
+        let colleague = crate::steps::Colleague::start(&stage, other, options);
         let job = Work::new("tea");
         let id = stage.publish(&job).await;
         eventually("both workers perform it", async || {

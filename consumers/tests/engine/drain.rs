@@ -101,7 +101,7 @@ async fn a_handed_over_job_that_does_not_finish_in_time_is_handed_back_uncounted
         let job = stage.job(id).await;
         assert_eq!((job.state, job.attempt, job.seq), (JobState::Pending, 0, 3));
         let handed_back = (1, Attempt::HandedBack, Some("put_off".to_owned()));
-        assert_eq!(attempts_of(&stage, id).await, [handed_back.clone()]);
+        assert_eq!(attempts_of(&stage, id).await, std::slice::from_ref(&handed_back));
         stage.start(StageOptions::default());
         let job = stage.ended(id).await;
         assert_eq!((job.state, job.attempt), (JobState::Succeeded, 1));

@@ -189,7 +189,7 @@ async fn a_frozen_worker_that_wakes_up_late_writes_nothing() {
             archive: false,
             ..WorkerOptions::default()
         };
-        let colleague = Colleague::start(&stage, frozen, options).await;
+        let colleague = Colleague::start(&stage, frozen, options);
         let worker = WorkerOptions { name: "lively".to_owned(), ..StageOptions::default().worker };
         let relay = ackord_producer::relay::Relay::new(
             stage.database.clone(),

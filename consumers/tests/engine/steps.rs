@@ -172,11 +172,13 @@ pub(crate) fn advance(stage: &Stage, seconds: u64) {
 }
 
 /// A message of a job as the relay (with a seq) or a stranger (without) sends it.
+#[allow(clippy::needless_pass_by_value, reason = "an id or its text, as the test has it")]
 pub(crate) fn message<J: Job>(id: impl ToString, seq: Option<i32>, job: &J) -> Message {
     raw::<J>(id, seq, &serde_json::to_string(job).unwrap())
 }
 
 /// A message with any body.
+#[allow(clippy::needless_pass_by_value, reason = "an id or its text, as the test has it")]
 pub(crate) fn raw<J: Job>(id: impl ToString, seq: Option<i32>, body: &str) -> Message {
     Message {
         message_id: Some(id.to_string()),
@@ -269,7 +271,7 @@ pub(crate) struct Colleague {
 }
 
 impl Colleague {
-    pub(crate) async fn start(stage: &Stage, registry: Registry, options: WorkerOptions) -> Self {
+    pub(crate) fn start(stage: &Stage, registry: Registry, options: WorkerOptions) -> Self {
         let broker: Arc<dyn Broker> = Arc::clone(&stage.broker) as Arc<dyn Broker>;
         let worker =
             Worker::new(stage.database.clone(), broker, registry, stage.doorbell.clone(), options).unwrap();

@@ -97,7 +97,9 @@ impl State {
     #[cfg(any(test, feature = "testing"))]
     pub(in crate::broker::embedded) fn cancel_all(&mut self) {
         let consumers: Vec<u64> = self.consumers.keys().copied().collect();
-        consumers.into_iter().for_each(|consumer| self.cancel(consumer));
+        for consumer in consumers {
+            self.cancel(consumer);
+        }
     }
 
     /// Removes a consumer and puts back what is out with it, for others to take. Answers its queue.
