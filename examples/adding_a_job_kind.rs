@@ -130,7 +130,7 @@ async fn read(path: &str) -> Result<String, JobError> {
     })
 }
 
-/// The effect: one row for each document.
+/// The effect: one row for each document, which says how often it was counted.
 async fn note(
     tx: &Tx<'_>,
     turn: &Turn<WordCount>,
@@ -138,17 +138,19 @@ async fn note(
     failure: Option<&str>,
 ) -> Result<(), JobError> {
     let statement = Sql::new(tx.get_database_backend())
-        .text("INSERT INTO word_counts (path, words, failure, job_id) VALUES (")
+        .text("INSERT INTO word_counts (path, words, failure, times, job_id) VALUES (")
         .bind(turn.job.path.clone())
         .text(", ")
         .bind(words)
         .text(", ")
         .bind(failure.map(str::to_owned))
         .text(", ")
+        .bind(i64::from(words.is_some()))
+        .text(", ")
         .bind(turn.id.to_string())
         .text(
             ") ON CONFLICT (path) DO UPDATE SET words = excluded.words, failure = excluded.failure, \
-             job_id = excluded.job_id",
+             times = word_counts.times + excluded.times, job_id = excluded.job_id",
         )
         .build();
     tx.execute_raw(statement).await?;
@@ -200,7 +202,8 @@ fn write_documents(folder: &Path) -> std::io::Result<()> {
 }
 
 async fn make_table(database: &Database) -> Result<(), sea_orm::DbErr> {
-    let table = "CREATE TABLE word_counts (path text NOT NULL PRIMARY KEY, words bigint, failure text, job_id text NOT NULL)";
+    let table = "CREATE TABLE word_counts (path text NOT NULL PRIMARY KEY, words bigint, failure text, \
+                 times bigint NOT NULL, job_id text NOT NULL)";
     database.write().execute_unprepared(table).await?;
     Ok(())
 }
@@ -253,7 +256,7 @@ async fn show(database: &Database, folder: &Path, first: JobId) -> anyhow::Resul
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use ackord_consumers::testing::{Stage, StageOptions, eventually};
+    use ackord_consumers::testing::{Candidate, Harness, Stage, StageOptions, eventually};
     use ackord_entities::queue::state::JobState;
     use ackord_entities::testing::TestDatabase;
 
@@ -331,6 +334,59 @@ mod tests {
             let again = publish(&stage.database, &job).await.unwrap();
             assert_eq!((first.duplicate, again), (false, Enqueued { id: first.id, duplicate: true }));
         }
+    }
+
+    /// What the harness has to know about the kind.
+    struct Counting {
+        documents: tempfile::TempDir,
+    }
+
+    #[async_trait]
+    impl Candidate for Counting {
+        type Handler = WordCountHandler;
+
+        fn handler(&self) -> WordCountHandler {
+            WordCountHandler
+        }
+
+        fn sample(&self) -> WordCount {
+            WordCount { path: self.documents.path().join("tea.md").display().to_string(), follow: 1 }
+        }
+
+        async fn prepare(&self, database: &Database) {
+            make_table(database).await.unwrap();
+        }
+
+        async fn effects(&self, database: &Database, job: JobId) -> u64 {
+            let statement = Sql::new(database.backend())
+                .text("SELECT times FROM word_counts WHERE words IS NOT NULL AND job_id = ")
+                .bind(job.to_string())
+                .build();
+            let row = database.read().query_one_raw(statement).await.unwrap();
+            row.map_or(0, |row| row.try_get_by_index::<i64>(0).unwrap().unsigned_abs())
+        }
+
+        async fn snapshot(&self, database: &Database) -> String {
+            let statement = Sql::new(database.backend())
+                .text("SELECT path, words, failure, times FROM word_counts ORDER BY path")
+                .build();
+            let rows = database.read().query_all_raw(statement).await.unwrap();
+            let line = |row: &sea_orm::QueryResult| {
+                let words: Option<i64> = row.try_get_by_index(1).unwrap();
+                let failure: Option<String> = row.try_get_by_index(2).unwrap();
+                let (path, times): (String, i64) =
+                    (row.try_get_by_index(0).unwrap(), row.try_get_by_index(3).unwrap());
+                format!("{path} {words:?} {failure:?} {times}\n")
+            };
+            rows.iter().map(line).collect()
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_handler_stands_every_trial() {
+        let documents = tempfile::tempdir().unwrap();
+        write_documents(documents.path()).unwrap();
+        Harness::new(Counting { documents }).run().await;
     }
 
     #[tokio::test]
