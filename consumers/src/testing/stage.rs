@@ -22,7 +22,7 @@ use crate::registry::Registry;
 use crate::worker::{Worker, WorkerOptions};
 
 /// After this long a condition counts as never coming true. Generous: a slow machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the stage's worker works.
 #[derive(Clone, Debug)]
