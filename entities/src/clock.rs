@@ -53,7 +53,10 @@ impl Clock {
 pub fn later(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     const END: i64 = 253_402_300_799;
     let end = DateTime::from_timestamp(END, 0).unwrap_or(now);
-    TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).map_or(end, |time| time.min(end))
+    TimeDelta::from_std(wait)
+        .ok()
+        .and_then(|wait| now.checked_add_signed(wait))
+        .map_or(end, |time| time.min(end))
 }
 
 /// The machine's time, in UTC, to the microsecond. For display and for SQLite; what decides asks a [`Clock`].

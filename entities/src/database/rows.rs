@@ -103,7 +103,11 @@ impl RowSet {
     column!(/** A column of UUIDs. */ uuid, Uuid, Uuid);
     /// A column of texts. Neither database keeps a NUL character in text: see [`without_nul`].
     #[must_use]
-    pub fn string<V: Cell<String>>(mut self, name: &'static str, values: impl IntoIterator<Item = V>) -> Self {
+    pub fn string<V: Cell<String>>(
+        mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
         let values = values.into_iter().map(|value| value.value().map(without_nul)).collect();
         self.columns.push(Column { name, nullable: V::NULLABLE, values: Values::Text(values) });
         self

@@ -17,7 +17,5 @@ pub use synthesis::{Synthesis, Visibility};
 /// Every kind that ackord itself knows: one line per kind.
 #[must_use]
 pub fn catalogue() -> Catalogue {
-    Catalogue::new([
-        KindSpec::of::<Synthesis>(),
-    ])
+    Catalogue::new([KindSpec::of::<Synthesis>()])
 }

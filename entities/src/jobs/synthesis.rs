@@ -182,7 +182,7 @@ mod tests {
     #[case(r#"{"topic": "a", "visibility": "secret"}"#, "visibility")]
     #[case(r#"{"topic": "a", "starting_node_ids": ["x"]}"#, "starting_node_ids[0]")]
     #[case(r#"{"topic": "a", "colour": 1}"#, "colour")]
-    #[case(r#"{}"#, "topic")]
+    #[case(r"{}", "topic")]
     fn what_is_wrong_is_named(#[case] payload: &str, #[case] field: &str) {
         let error = decode::<Synthesis>(1, payload.as_bytes()).unwrap_err();
         assert!(error.to_string().contains(field), "{error}");

@@ -135,7 +135,11 @@ pub async fn discard(
 }
 
 /// An edited payload has the newest shape, and brings its own subject and dedup key.
-fn edit<'a>(edited: Option<&'a str>, spec: &KindSpec, keys: &ackord_entities::jobs::Keys) -> Option<job::Edit<'a>> {
+fn edit<'a>(
+    edited: Option<&'a str>,
+    spec: &KindSpec,
+    keys: &ackord_entities::jobs::Keys,
+) -> Option<job::Edit<'a>> {
     edited.map(|payload| job::Edit {
         payload,
         version: spec.version,
