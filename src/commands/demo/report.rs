@@ -34,11 +34,18 @@ pub(super) fn imported(report: &Report) -> String {
     let _ = match (new, report.unchanged) {
         (0, unchanged) => writeln!(text, "  {unchanged} files, unchanged since the last time: nothing to do"),
         (new, 0) => {
-            writeln!(text, "  {new} files became {} facts in {}", report.facts, length(report.duration))
+            writeln!(
+                text,
+                "  {} became {} facts in {}",
+                of(new, "file"),
+                report.facts,
+                length(report.duration)
+            )
         }
         (new, unchanged) => writeln!(
             text,
-            "  {new} files became {} facts in {}; {unchanged} were unchanged",
+            "  {} became {} facts in {}; {unchanged} unchanged",
+            of(new, "file"),
             report.facts,
             length(report.duration)
         ),
@@ -84,14 +91,17 @@ pub(super) fn texts(texts: &[Text]) -> String {
     all
 }
 
+fn of(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 fn counts(written: &StoredText) -> String {
     let stats = written.document.stats;
-    let of = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     format!(
         "{} from {} in {}",
-        of(stats.sentences_count as usize, "sentence"),
-        of(stats.facts_linked as usize, "fact"),
-        of(written.document.sources.len(), "source")
+        of(u64::from(stats.sentences_count), "sentence"),
+        of(u64::from(stats.facts_linked), "fact"),
+        of(written.document.sources.len() as u64, "source")
     )
 }
 
