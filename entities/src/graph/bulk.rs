@@ -3,6 +3,7 @@
 //! Both databases understand multi-row `VALUES`, so there is one text for both. Rows go out in groups of a power of two: few
 //! different texts, so that the statement cache of a connection holds all of them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use chrono::SecondsFormat;
@@ -49,6 +50,18 @@ impl Bulk<'_> {
         Ok(found)
     }
 
+    /// SQLite notes how to undo a statement that fails half way, page by page, unless it is told to leave what it has done.
+    /// Whoever writes here gives up the whole transaction after a failure, so nothing is lost by telling it. It is only
+    /// of use without an upsert, which takes the notes regardless.
+    fn head_for(&self, backend: DbBackend) -> Cow<'_, str> {
+        match self.head.strip_prefix("INSERT INTO ") {
+            Some(rest) if backend != DbBackend::Postgres && self.tail.is_empty() => {
+                format!("INSERT OR FAIL INTO {rest}").into()
+            }
+            _ => self.head.into(),
+        }
+    }
+
     fn statements(&self, backend: DbBackend, rows: Vec<Vec<Value>>) -> Vec<Statement> {
         let width = self.row.matches(['#', '$']).count().max(1);
         let most = previous_power_of_two((MOST_VALUES - self.constants.len()) / width);
@@ -60,7 +73,7 @@ impl Bulk<'_> {
             let count = previous_power_of_two(left).min(most);
             left -= count;
             let mut text = Text::new(backend, &constants);
-            text.push(self.head, &mut rows);
+            text.push(&self.head_for(backend), &mut rows);
             for row in 0..count {
                 if row > 0 {
                     text.sql.push(',');
@@ -179,6 +192,15 @@ mod tests {
             "INSERT INTO t VALUES (?, ?, ?),(?, ?, ?) ON CONFLICT DO UPDATE SET x = ?"
         );
         assert_eq!(values(&statements[0]), [0, 7, 0, 1, 7, -1, 7].map(Value::from));
+    }
+
+    #[test]
+    fn only_a_plain_insert_on_sqlite_may_stop_half_way() {
+        let plain = Bulk { tail: "", ..insert() };
+        let sql = |bulk: &Bulk<'_>, backend| bulk.statements(backend, rows(1))[0].sql.clone();
+        assert_eq!(sql(&plain, DbBackend::Sqlite), "INSERT OR FAIL INTO t VALUES (?, ?, ?)");
+        assert_eq!(sql(&plain, DbBackend::Postgres), "INSERT INTO t VALUES ($2, $1, $3)");
+        assert!(sql(&insert(), DbBackend::Sqlite).starts_with("INSERT INTO t "));
     }
 
     #[test]

@@ -239,16 +239,23 @@ pub async fn insert_new(
     let rows = bulk.query(connection, facts.iter().map(values).collect()).await?;
     let sequence: HashMap<FactId, i64> =
         rows.iter().map(|row| Ok((id_in(row)?, row.try_get("", "seq")?))).collect::<Result<_, DbErr>>()?;
-    let index = Bulk {
-        head: "INSERT INTO write_facts_search (rowid, terms) VALUES ",
-        row: "(#, #)",
-        tail: "",
-        constants: Vec::new(),
-    };
-    let entries =
-        facts.iter().filter_map(|fact| Some(vec![(*sequence.get(&fact.id)?).into(), fact.terms.into()]));
-    index.execute(connection, entries.collect()).await?;
+    let entries: Vec<(i64, &str)> =
+        facts.iter().filter_map(|fact| Some((*sequence.get(&fact.id)?, fact.terms))).collect();
+    insert_terms(connection, &entries).await?;
     Ok(sequence.into_keys().collect())
+}
+
+/// Writes rows of SQLite's search index in one statement: the index writes what it holds in memory to its tables at the end
+/// of each, and merges these later.
+async fn insert_terms(connection: &impl ConnectionTrait, entries: &[(i64, &str)]) -> Result<(), DbErr> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let rows = serde_json::to_string(entries).map_err(|error| DbErr::Json(error.to_string()))?;
+    let sql =
+        "INSERT INTO write_facts_search (rowid, terms) SELECT value ->> 0, value ->> 1 FROM json_each($1)";
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [rows.into()]);
+    connection.execute_raw(statement).await.map(drop)
 }
 
 fn id_in(row: &QueryResult) -> Result<FactId, DbErr> {

@@ -133,13 +133,15 @@ impl Import {
     }
 }
 
-/// Gives SQLite's writer more memory while it imports: nodes and edges are written all over their tables.
+/// Gives SQLite's writer more memory while it imports: nodes and edges are written all over their tables, and what undoes a
+/// statement over many rows would go through a temporary file.
 async fn tune(database: &Database, importing: bool) -> Result<(), ImportError> {
     if database.backend() == DbBackend::Sqlite {
         let sql = if importing {
-            "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 8000"
+            "PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000"
         } else {
-            "PRAGMA cache_size = -2000; PRAGMA wal_autocheckpoint = 1000; PRAGMA shrink_memory"
+            "PRAGMA cache_size = -2000; PRAGMA temp_store = DEFAULT; PRAGMA wal_autocheckpoint = 1000; \
+             PRAGMA shrink_memory"
         };
         database.write().execute_unprepared(sql).await?;
     }

@@ -20,9 +20,12 @@ use super::report::{Outcome, RefusedLine, Report, Taken};
 use super::streams::Streams;
 
 /// How long a transaction should take: other writers of a SQLite file wait that long.
-const AIM: Duration = Duration::from_millis(35);
+const AIM: Duration = Duration::from_millis(60);
 /// Sentences in a transaction, at least and at most; in between the last transaction's time decides.
-const FEWEST: usize = 100;
+///
+/// A transaction has some fifty statements however few its sentences are. On a busy machine these alone take longer than
+/// the aim, and fewer sentences would only mean more of them.
+const FEWEST: usize = 500;
 const MOST: usize = 4_000;
 /// Bytes of sources in a transaction: what is held back from being read ahead.
 const MOST_BYTES: u64 = 8 * 1024 * 1024;
@@ -63,7 +66,7 @@ impl Writer {
             waiting: Vec::new(),
             sentences: 0,
             bytes: 0,
-            budget: 500,
+            budget: FEWEST,
             streams: Streams::default(),
         }
     }
