@@ -165,7 +165,12 @@ impl Testbed {
         self.eventually(wanted, async || self.log().contains(wanted).then_some(())).await;
     }
 
-    async fn eventually<T>(&self, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    /// How often the log has said that.
+    pub(crate) fn times_said(&self, what: &str) -> usize {
+        self.log().matches(what).count()
+    }
+
+    pub(crate) async fn eventually<T>(&self, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = condition().await {
@@ -279,6 +284,11 @@ impl Up {
         let ended = self.ended().await;
         let log = std::fs::read_to_string(log).unwrap_or_default();
         assert_eq!(ended.signal(), Some(signal.as_raw()), "{ended}\n{log}");
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Sends a signal.

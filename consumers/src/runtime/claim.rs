@@ -149,8 +149,8 @@ impl Flusher {
         else {
             return Ok(Step::NotNow);
         };
-        // Freed in between: its waiters were woken before this one waited.
-        let is_free = lease::find(&tx, key).await?.is_none_or(|lease| lease.owner.is_none());
+        // Freed in between: its waiters were woken before this one waited. Locked: it cannot be freed before this one waits.
+        let is_free = lease::lock(&tx, key).await?.is_none_or(|lease| lease.owner.is_none());
         let due_at = if is_free { now } else { taken.expires_at.max(now) };
         let transition = Transition { next_seq: row.seq + 1, deferrals, ..unchanged(&row) };
         job::transition(&tx, &[transition], now).await?;

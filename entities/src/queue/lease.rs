@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QuerySelect};
 
 use crate::database::{RowSet, Sql};
 use crate::ids::JobId;
@@ -198,6 +198,18 @@ pub async fn lock_expired_runs(
         .on_postgres(" FOR UPDATE")
         .build();
     tx.query_all_raw(statement).await?.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// Locks the lease of that key until the transaction ends: nobody frees it, and wakes its waiters, in between.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn lock(tx: &DatabaseTransaction, key: &str) -> Result<Option<Model>, DbErr> {
+    let mut select = Entity::find_by_id(key.to_owned());
+    if tx.get_database_backend() == DbBackend::Postgres {
+        select = select.lock_exclusive();
+    }
+    select.one(tx).await
 }
 
 /// The lease of that key.
