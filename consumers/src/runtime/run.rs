@@ -130,7 +130,7 @@ impl Flusher {
             Ok(None) => {
                 let Some(mut item) = self.run(job, id).await else {
                     // It was put off and never began: that start was none.
-                    self.shared.forget_starts(id).await;
+                    self.shared.take_back_start(id).await;
                     return None;
                 };
                 item.was_suspect = true;

@@ -3,7 +3,7 @@
 //! A small file beside an embedded database has a slot of 16 bytes for each job in flight. It is written without fsync: the
 //! death of a process does not lose what it wrote, and after a power cut nobody is to blame. What stands in it at the next
 //! start is a suspect; so is what a broker hands over for the third time. A suspect's start is recorded before it, and no
-//! other suspect runs beside it, so an innocent is never counted for a death that was not its own.
+//! other suspect runs beside it: what is counted for a death ran alone among the suspects.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -142,14 +142,14 @@ impl Shared {
         Ok(None)
     }
 
-    /// Takes back what was recorded of a suspect that did not begin after all. It stays a suspect.
-    pub(crate) async fn forget_starts(&self, job: JobId) {
-        let forgotten = async {
+    /// Takes the newest start of a suspect back that did not begin after all. It stays a suspect.
+    pub(crate) async fn take_back_start(&self, job: JobId) {
+        let taken_back = async {
             let tx = self.database.begin().await?;
-            suspect::clear(&tx, &[job]).await?;
+            suspect::take_back_start(&tx, job).await?;
             tx.commit().await
         };
-        if let Err(error) = forgotten.await {
+        if let Err(error) = taken_back.await {
             tracing::warn!(job.id = %job, error = %error, "a start that was none stays recorded");
         }
     }

@@ -90,7 +90,8 @@ impl Synthesis {
 
 impl Job for Synthesis {
     const KIND: &'static str = "synthesis";
-    const MAX_ATTEMPTS: u32 = 3;
+    // Each death of its process is an attempt: enough of them that a killer is told apart from an unlucky one.
+    const MAX_ATTEMPTS: u32 = 5;
     const TIMEOUT: Duration = Duration::from_secs(30 * 60);
     const HAND_OVER: bool = true;
     const CONCURRENCY: usize = 4;

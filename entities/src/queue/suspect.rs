@@ -52,6 +52,21 @@ pub async fn record_start(tx: &DatabaseTransaction, job: JobId, now: DateTime<Ut
     Ok(())
 }
 
+/// Takes one recorded start of `job` back: it did not begin after all.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn take_back_start(tx: &DatabaseTransaction, job: JobId) -> Result<(), DbErr> {
+    let backend = tx.get_database_backend();
+    let fewer =
+        Sql::new(backend).text("UPDATE suspects SET starts = starts - 1 WHERE job_id = ").bind(job).build();
+    tx.execute_raw(fewer).await?;
+    let none =
+        Sql::new(backend).text("DELETE FROM suspects WHERE starts <= 0 AND job_id = ").bind(job).build();
+    tx.execute_raw(none).await?;
+    Ok(())
+}
+
 /// Clears the suspicion: the jobs got to an end, or to an orderly failure.
 ///
 /// # Errors
