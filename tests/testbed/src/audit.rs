@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, TransactionTrait};
 use serde::Serialize;
 
 /// What the database says.
@@ -61,6 +61,8 @@ const CLEANED_UP: [&str; 4] = ["doomed", "poison", "poison-commit", "poison-long
 /// # Errors
 /// Whatever the database answers.
 pub async fn audit(database: &Database) -> Result<Audit, DbErr> {
+    // One snapshot: a worker goes on meanwhile, and a job that ends between two looks would seem to leave its message behind.
+    let database = &database.read().begin().await?;
     let mut audit = Audit {
         outbox: count(database, "SELECT count(*) FROM outbox").await?,
         leases: count(database, "SELECT count(*) FROM leases WHERE owner IS NOT NULL").await?,
@@ -78,7 +80,7 @@ pub async fn audit(database: &Database) -> Result<Audit, DbErr> {
         integrity: text(database, "PRAGMA integrity_check").await?,
         ..Audit::default()
     };
-    for row in database.read().query_all_raw(Statement::from_string(database.backend(), JOBS)).await? {
+    for row in database.query_all_raw(Statement::from_string(database.get_database_backend(), JOBS)).await? {
         let job = Job {
             id: row.try_get_by_index(0)?,
             kind: row.try_get_by_index(1)?,
@@ -150,12 +152,12 @@ impl KindAudit {
     }
 }
 
-async fn count(database: &Database, sql: &str) -> Result<i64, DbErr> {
-    let row = database.read().query_one_raw(Statement::from_string(database.backend(), sql)).await?;
+async fn count(database: &DatabaseTransaction, sql: &str) -> Result<i64, DbErr> {
+    let row = database.query_one_raw(Statement::from_string(database.get_database_backend(), sql)).await?;
     row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
-async fn text(database: &Database, sql: &str) -> Result<String, DbErr> {
-    let row = database.read().query_one_raw(Statement::from_string(database.backend(), sql)).await?;
+async fn text(database: &DatabaseTransaction, sql: &str) -> Result<String, DbErr> {
+    let row = database.query_one_raw(Statement::from_string(database.get_database_backend(), sql)).await?;
     row.map_or_else(|| Ok(String::new()), |row| row.try_get_by_index(0))
 }
