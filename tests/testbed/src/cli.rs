@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ackord_entities::database::{Database, DatabaseOptions};
@@ -20,10 +19,10 @@ struct Cli {
 }
 
 #[derive(Debug, Args)]
-struct File {
-    /// The SQLite file.
-    #[arg(long, value_name = "FILE")]
-    database: PathBuf,
+struct Place {
+    /// A SQLite file, or the URL of a Postgres database.
+    #[arg(long, value_name = "FILE|URL")]
+    database: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -31,26 +30,26 @@ enum Command {
     /// Makes the file and its tables.
     Prepare {
         #[command(flatten)]
-        file: File,
+        place: Place,
     },
     /// Runs a worker with everything it needs.
     Up {
         #[command(flatten)]
-        file: File,
+        place: Place,
         #[command(flatten)]
         args: UpArgs,
     },
     /// Publishes jobs and prints their ids, each once its transaction is committed.
     Publish {
         #[command(flatten)]
-        file: File,
+        place: Place,
         #[command(flatten)]
         args: PublishArgs,
     },
     /// Prints what became of the jobs, as JSON.
     Audit {
         #[command(flatten)]
-        file: File,
+        place: Place,
     },
 }
 
@@ -77,32 +76,33 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Prepare { file } => {
-            let database = open(&file, true).await?;
+        Command::Prepare { place } => {
+            let database = open(&place, true).await?;
             prepare(&database).await?;
             database.close().await;
             Ok(())
         }
-        Command::Up { file, args } => {
-            let lock = up::take_lock(&file.database)?;
-            let database = open(&file, true).await?;
+        Command::Up { place, args } => {
+            let database = open(&place, true).await?;
+            let lock = up::take_lock(&database)?;
             prepare(&database).await?;
-            up::run(&database, &file.database, &args).await?;
+            up::run(&database, &args).await?;
             database.close().await;
             drop(lock);
             Ok(())
         }
-        Command::Publish { file, args } => publish::run(&open(&file, false).await?, &args).await,
-        Command::Audit { file } => {
-            let audit = audit::audit(&open(&file, false).await?).await?;
+        Command::Publish { place, args } => publish::run(&open(&place, false).await?, &args).await,
+        Command::Audit { place } => {
+            let audit = audit::audit(&open(&place, false).await?).await?;
             println!("{}", serde_json::to_string(&audit)?);
             Ok(())
         }
     }
 }
 
-async fn open(file: &File, create: bool) -> anyhow::Result<Database> {
-    let url = format!("sqlite:{}", file.database.display());
+async fn open(place: &Place, create: bool) -> anyhow::Result<Database> {
+    let is_url = place.database.contains("://");
+    let url = if is_url { place.database.clone() } else { format!("sqlite:{}", place.database) };
     Ok(DatabaseOptions { create, ..DatabaseOptions::new(url) }.open().await?)
 }
 

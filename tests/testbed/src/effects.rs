@@ -5,7 +5,7 @@ use ackord_consumers::error::JobError;
 use ackord_consumers::handler::Tx;
 use ackord_entities::database::{Database, RowSet, Sql};
 use ackord_entities::ids::JobId;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
 /// Which half wrote an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,12 @@ impl Half {
 /// # Errors
 /// Whatever the database answers.
 pub async fn make_table(database: &Database) -> Result<(), DbErr> {
-    let sql = "CREATE TABLE IF NOT EXISTS testbed_effects (job_id BLOB NOT NULL, half TEXT NOT NULL) STRICT";
+    let sql = match database.backend() {
+        DbBackend::Sqlite => {
+            "CREATE TABLE IF NOT EXISTS testbed_effects (job_id BLOB NOT NULL, half TEXT NOT NULL) STRICT"
+        }
+        _ => "CREATE TABLE IF NOT EXISTS testbed_effects (job_id UUID NOT NULL, half TEXT NOT NULL)",
+    };
     database.write().execute_unprepared(sql).await?;
     Ok(())
 }

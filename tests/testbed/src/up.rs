@@ -1,4 +1,4 @@
-//! `testbed up`: what `ackord up` puts together on a SQLite file, with the kinds of this program.
+//! `testbed up`: what `ackord up` puts together, with the kinds of this program.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ackord_consumers::worker::{Worker, WorkerOptions};
-use ackord_entities::database::Database;
+use ackord_entities::database::{Database, Location};
 use ackord_entities::queue::lease;
 use ackord_producer::Doorbell;
 use ackord_producer::broker::topology::Topology;
@@ -34,13 +34,20 @@ pub struct UpArgs {
     /// How long a drain lets slow halves go on, in milliseconds.
     #[arg(long, default_value_t = 5_000)]
     grace: u64,
+    /// How long a lease lasts, in milliseconds.
+    #[arg(long, default_value_t = 30_000)]
+    lease: u64,
+    /// The time between two looks of the sweeper, in milliseconds.
+    #[arg(long, default_value_t = 5_000)]
+    sweep: u64,
 }
 
-/// At most one worker has the file.
+/// At most one worker has a file. A server needs no lock.
 ///
 /// # Errors
 /// Another one has it, or the lock file cannot be made.
-pub fn take_lock(database: &Path) -> anyhow::Result<File> {
+pub fn take_lock(database: &Database) -> anyhow::Result<Option<File>> {
+    let Location::Sqlite(database) = database.location() else { return Ok(None) };
     let path = beside(database, "lock");
     let lock = OpenOptions::new()
         .write(true)
@@ -49,37 +56,45 @@ pub fn take_lock(database: &Path) -> anyhow::Result<File> {
         .open(&path)
         .with_context(|| format!("the lock file {} cannot be made", path.display()))?;
     lock.try_lock().with_context(|| format!("another worker has {}", database.display()))?;
-    Ok(lock)
+    Ok(Some(lock))
 }
 
 /// Runs until a signal, or until it is quiet. Prints `ready` when everything runs.
 ///
 /// # Errors
 /// Whatever cannot start, and a task that ends before it was told to.
-pub async fn run(database: &Database, file: &Path, args: &UpArgs) -> anyhow::Result<()> {
+pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
     let registry = registry();
     let doorbell = Doorbell::default();
     let broker: Arc<dyn Broker> = Arc::new(EmbeddedBroker::new(EmbeddedOptions::default()));
     broker.apply(&Topology::of(&registry.catalogue())).await?;
-    release_leases_of_the_dead(database, &doorbell).await?;
+    let file = match database.location() {
+        Location::Sqlite(file) => Some(file.clone()),
+        Location::Postgres { .. } => None,
+    };
+    if file.is_some() {
+        release_leases_of_the_dead(database, &doorbell).await?;
+    }
     reconcile(database, None, &doorbell).await?;
 
     let (stop_worker, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let options = WorkerOptions {
         grace: Duration::from_millis(args.grace),
-        in_flight_file: Some(beside(file, "in-flight")),
+        lease: Duration::from_millis(args.lease),
+        in_flight_file: file.as_deref().map(|file| beside(file, "in-flight")),
         ..WorkerOptions::default()
     };
     let worker = Worker::new(database.clone(), Arc::clone(&broker), registry, doorbell.clone(), options)?;
+    let sweeper = SweeperOptions { interval: Duration::from_millis(args.sweep) };
     let mut rest = JoinSet::new();
     rest.spawn(
         Relay::new(database.clone(), broker, doorbell.clone(), RelayOptions::default())
             .run(stop_rest.clone()),
     );
-    rest.spawn(
-        Sweeper::new(database.clone(), doorbell.clone(), SweeperOptions::default()).run(stop_rest.clone()),
-    );
-    rest.spawn(listen(doorbell, file.to_owned(), stop_rest.clone()));
+    rest.spawn(Sweeper::new(database.clone(), doorbell.clone(), sweeper).run(stop_rest.clone()));
+    if let Some(file) = file {
+        rest.spawn(listen(doorbell, file, stop_rest.clone()));
+    }
     let mut worker = tokio::spawn(worker.run(stop_worker.child_token()));
     println!("ready");
 
