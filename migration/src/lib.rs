@@ -7,6 +7,7 @@ mod dialect;
 mod m20261120_000001_queue;
 mod m20261120_000002_graph;
 mod m20261120_000003_syntheses;
+mod m20261121_000004_broker;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000001_queue::Migration),
             Box::new(m20261120_000002_graph::Migration),
             Box::new(m20261120_000003_syntheses::Migration),
+            Box::new(m20261121_000004_broker::Migration),
         ]
     }
 

@@ -3,13 +3,14 @@
 //! The path of a job through them: [`job`] and [`outbox`] are written together by the publisher; the relay empties
 //! [`outbox`]; the worker's transaction moves [`job`] to its end and writes [`attempt`], [`dead_letter`] or the next
 //! [`outbox`] row beside it. [`lease`], [`dedup`] and [`suspect`] guard who may run; [`message_id`] and [`idempotency`]
-//! recognise what was asked before; [`audit`] and [`pause`] belong to operators.
+//! recognise what was asked before; [`incarnation`] recognises the broker; [`audit`] and [`pause`] belong to operators.
 
 pub mod attempt;
 pub mod audit;
 pub mod dead_letter;
 pub mod dedup;
 pub mod idempotency;
+pub mod incarnation;
 pub mod job;
 pub mod lease;
 pub mod message_id;
