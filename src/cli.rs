@@ -20,13 +20,15 @@ Examples:
   ackord jobs list --state failed,dead    what went wrong
   ackord jobs show ID                     the whole story of one job
 
-Configuration: ackord.toml, then ACKORD_DATABASE, ACKORD_LOG, ACKORD_LOG_FORMAT and
-ACKORD_CONCURRENCY, then flags; the later one counts. `ackord config` shows what came of it.
+Configuration: ackord.toml, then the environment (ACKORD_DATABASE, ACKORD_BROKER, ACKORD_LISTEN,
+ACKORD_LOG, ..), then flags; the later one counts. `ackord config` shows what came of it.
 Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 refused, 5 database,
 6 the job waited for ended badly, 7 timed out.";
 
 const DATABASE_HELP: &str =
     "Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME [default: sqlite:.ackord/ackord.db]";
+
+const BROKER_HELP: &str = "Broker: embedded, amqp://USER:PASSWORD@HOST/VHOST or amqps://.. [default: embedded]";
 
 /// Durable jobs: a message is acknowledged only when the database agrees.
 #[derive(Debug, Parser)]
@@ -46,7 +48,9 @@ struct Global {
     config: Option<PathBuf>,
     #[arg(long, global = true, value_name = "URL", help = DATABASE_HELP)]
     database: Option<String>,
-    /// What to log on stderr: a level or a list such as info,sqlx=warn [default: warn, for up info]
+    #[arg(long, global = true, value_name = "URL", help = BROKER_HELP)]
+    broker: Option<String>,
+    /// What to log on stderr: a level or a list such as info,sqlx=warn [default: warn; info for up, work, relay]
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     /// How to log
@@ -127,6 +131,8 @@ fn start(cli: Cli, terminal: Terminal) -> Result<Exit, Problem> {
     let flags = Flags {
         file: cli.global.config,
         database: cli.global.database,
+        broker: cli.global.broker,
+        listen: None,
         log: cli.global.log,
         log_format: cli.global.log_format,
         concurrency: cli.command.concurrency(),

@@ -1,6 +1,7 @@
 //! `ackord config`.
 
 use ackord_entities::jobs::catalogue;
+use serde_json::Value;
 
 use crate::config::{Setting, settings};
 use crate::exit::Exit;
@@ -21,7 +22,11 @@ pub(crate) fn run(session: &Session) -> anyhow::Result<Exit> {
 fn text(settings: &[Setting]) -> String {
     let columns = [Column::text("KEY"), Column::text("VALUE"), Column::text("FROM")];
     let row = |setting: &Setting| {
-        let value = setting.value.as_str().map_or_else(|| setting.value.to_string(), str::to_owned);
+        let value = match &setting.value {
+            Value::Null => "none".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
         vec![setting.key.clone(), value, setting.from.clone()]
     };
     table(&columns, settings.iter().map(row).collect())

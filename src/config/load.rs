@@ -15,8 +15,15 @@ use crate::problem::Problem;
 const FILE: &str = "ackord.toml";
 
 /// Keys that the environment can set, each with its name there.
-const ENVIRONMENT: [(&str, &str); 4] = [
+const ENVIRONMENT: [(&str, &str); 11] = [
     ("database", "ACKORD_DATABASE"),
+    ("database_listen", "ACKORD_DATABASE_LISTEN"),
+    ("broker", "ACKORD_BROKER"),
+    ("broker_tls.ca", "ACKORD_BROKER_TLS_CA"),
+    ("broker_tls.certificate", "ACKORD_BROKER_TLS_CERTIFICATE"),
+    ("broker_tls.key", "ACKORD_BROKER_TLS_KEY"),
+    ("listen", "ACKORD_LISTEN"),
+    ("otlp_endpoint", "ACKORD_OTLP_ENDPOINT"),
     ("log", "ACKORD_LOG"),
     ("log_format", "ACKORD_LOG_FORMAT"),
     (CONCURRENCY, "ACKORD_CONCURRENCY"),
@@ -29,6 +36,8 @@ pub(crate) struct Flags {
     /// The file to read; without one, `ackord.toml` where it is there.
     pub(crate) file: Option<PathBuf>,
     pub(crate) database: Option<String>,
+    pub(crate) broker: Option<String>,
+    pub(crate) listen: Option<String>,
     pub(crate) log: Option<String>,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) concurrency: Option<Concurrency>,
@@ -54,7 +63,8 @@ pub(crate) fn load(flags: &Flags, environment: impl Fn(&str) -> Option<String>) 
     for layer in from_environment(environment)?.into_iter().chain(from_flags(flags)) {
         figment = figment.merge(layer);
     }
-    let config = figment.extract().map_err(wrong)?;
+    let config: Config = figment.extract().map_err(wrong)?;
+    config.broker_tls.check(&config.broker)?;
     Ok(Loaded { config, figment })
 }
 
@@ -118,6 +128,8 @@ fn from_flags(flags: &Flags) -> Vec<Layer> {
         layers.extend(value.map(|value| Layer::of(format!("flag --{flag}"), key, value)));
     };
     put("database", "database", flags.database.clone().map(Value::from));
+    put("broker", "broker", flags.broker.clone().map(Value::from));
+    put("listen", "listen", flags.listen.clone().map(Value::from));
     put("log", "log", flags.log.clone().map(Value::from));
     put("log-format", "log_format", flags.log_format.map(|format| Value::from(format.name())));
     put("concurrency", CONCURRENCY, flags.concurrency.as_ref().map(table));
@@ -201,6 +213,24 @@ mod tests {
         assert!(problem.message.contains("at least 1"), "{problem}");
         let problem = load_file("", Flags::default(), &[("ACKORD_CONCURRENCY", "lots")]).unwrap_err();
         assert!(problem.message.contains("ACKORD_CONCURRENCY"), "{problem}");
+    }
+
+    #[test]
+    fn the_broker_comes_from_all_three_places_and_a_wrong_one_is_named_by_its_key() {
+        let text = "broker = \"amqp://file\"\nlisten = \"127.0.0.1:1\"\n[broker_tls]\nca = \"ca.pem\"\n";
+        let environment =
+            [("ACKORD_BROKER", "amqps://me:s3cret@environment/jobs"), ("ACKORD_LISTEN", "[::1]:2")];
+        let config = load_file(text, Flags::default(), &environment).unwrap().config;
+        assert_eq!(String::from(config.broker), "amqps://me:s3cret@environment/jobs");
+        assert_eq!(config.listen.map(String::from).as_deref(), Some("[::1]:2"));
+        assert_eq!(config.broker_tls.ca.as_deref(), Some(Path::new("ca.pem")));
+        let flags = Flags { broker: Some("mqtt://me:s3cret@host".to_owned()), ..Flags::default() };
+        let problem = load_file("", flags, &[]).unwrap_err();
+        assert!(problem.message.contains("flag --broker: `broker`: `mqtt`"), "{problem}");
+        assert!(!problem.message.contains("s3cret"), "{problem}");
+        // Without TLS the file of authorities would never be read.
+        let problem = load_file(text, Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("broker_tls"), "{problem}");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The configuration: `ackord.toml`, then the environment, then flags; the later one counts.
 
+mod broker;
 mod concurrency;
+mod listen;
 mod load;
 mod origin;
 
+pub(crate) use broker::{BrokerChoice, BrokerTls};
 pub(crate) use concurrency::Concurrency;
+pub(crate) use listen::ListenAddress;
 pub(crate) use load::{Flags, Loaded, load};
 pub(crate) use origin::{Setting, settings};
 
@@ -18,11 +22,21 @@ use crate::logging::LogFormat;
 pub(crate) struct Config {
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`.
     pub(crate) database: String,
-    /// The log's filter. Without one: `info` for `up`, `warn` for everything else.
+    /// A direct URL of the same Postgres database for `LISTEN`, where `database` leads through a pooler.
+    pub(crate) database_listen: Option<String>,
+    /// `embedded`, `amqp://USER:PASSWORD@HOST/VHOST` or `amqps://..`.
+    pub(crate) broker: BrokerChoice,
+    /// The files of a TLS connection to the broker.
+    pub(crate) broker_tls: BrokerTls,
+    /// Where health and metrics are served, if they are.
+    pub(crate) listen: Option<ListenAddress>,
+    /// Where traces are sent, if they are: the address of an OTLP collector over HTTP.
+    pub(crate) otlp_endpoint: Option<String>,
+    /// The log's filter. Without one: `info` for `up`, `work` and `relay`, `warn` for everything else.
     pub(crate) log: Option<String>,
     /// How a line of the log is written.
     pub(crate) log_format: LogFormat,
-    /// The worker of `up` and `demo`.
+    /// The worker of `up`, `work` and `demo`.
     pub(crate) worker: WorkerConfig,
 }
 
@@ -30,6 +44,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             database: "sqlite:.ackord/ackord.db".to_owned(),
+            database_listen: None,
+            broker: BrokerChoice::default(),
+            broker_tls: BrokerTls::default(),
+            listen: None,
+            otlp_endpoint: None,
             log: None,
             log_format: LogFormat::default(),
             worker: WorkerConfig::default(),
@@ -37,7 +56,7 @@ impl Default for Config {
     }
 }
 
-/// The worker of `up` and `demo`.
+/// The worker of `up`, `work` and `demo`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WorkerConfig {

@@ -1,5 +1,7 @@
 //! Where each value came from.
 
+use std::path::PathBuf;
+
 use ackord_entities::database::Location;
 use ackord_entities::jobs::Catalogue;
 use figment::{Metadata, Source};
@@ -26,9 +28,17 @@ pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
         value,
         from: origin(loaded, key),
     };
-    let log = config.log.clone().unwrap_or_else(|| "warn (info for up)".to_owned());
+    let log = config.log.clone().unwrap_or_else(|| "warn (info for up, work and relay)".to_owned());
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).into();
     let mut all = vec![
         setting("database", masked(&config.database).into()),
+        setting("database_listen", config.database_listen.as_deref().map(masked).into()),
+        setting("broker", mask_credentials(&String::from(config.broker.clone())).into()),
+        setting("broker_tls.ca", file(&config.broker_tls.ca)),
+        setting("broker_tls.certificate", file(&config.broker_tls.certificate)),
+        setting("broker_tls.key", file(&config.broker_tls.key)),
+        setting("listen", config.listen.map(String::from).into()),
+        setting("otlp_endpoint", config.otlp_endpoint.as_deref().map(mask_credentials).into()),
         setting("log", log.into()),
         setting("log_format", serde_json::json!(config.log_format)),
     ];
@@ -96,6 +106,8 @@ mod tests {
             "postgres://db/jobs?user=me&password=***"
         );
         assert_eq!(masked("postgres://me@db/jobs"), "postgres://me@db/jobs");
+        assert_eq!(mask_credentials("amqps://me:s3cr@t@mq/jobs"), "amqps://me:***@mq/jobs");
+        assert_eq!(mask_credentials("embedded"), "embedded");
         assert_eq!(masked("sqlite:.ackord/ackord.db"), "sqlite:.ackord/ackord.db");
     }
 }
