@@ -7,7 +7,7 @@ use std::time::Duration;
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
-use ackord_entities::queue::job;
+use ackord_entities::queue::{attempt, job};
 use ackord_producer::broker::topology::queue_of;
 use ackord_producer::broker::{Consumer, Delivery};
 use sea_orm::DbErr;
@@ -23,6 +23,7 @@ use super::flush::Flusher;
 use super::item::{Expect, Item};
 use super::receive::{self, Received};
 use super::settle::{Answer, Settlements};
+use super::suspects::LOST;
 use crate::registry::Decoded;
 
 /// Deliveries read at once.
@@ -252,18 +253,20 @@ impl KindRunner {
         } else {
             HashMap::new()
         };
+        let often_lost = self.often_lost(&rows).await?;
         shared.health.update(|health| health.database = None);
         let sorted = received.into_iter().map(|Received { mut item, decoded, deliveries_before }| {
             let (Some(id), Some(decoded)) = (item.id, decoded) else { return Sorted::ToCommit(item) };
             let row = rows.get(&id);
-            let is_suspect = shared.suspects.is_suspect(id, deliveries_before);
+            let is_suspect = shared.suspects.is_suspect(id, deliveries_before) || often_lost.contains(&id);
             let attempt = row.map_or(1, |row| row.attempt.unsigned_abs() + 1);
             if spec.performs || is_suspect {
                 let verdict = judge(item.message.seq, row, spec);
                 let has_work = !spec.performs
                     || verdict == Verdict::MakeRow
                     || row.is_some_and(|row| {
-                        verdict == Verdict::Turn && !row.cancel_requested && row.attempt < row.max_attempts
+                        let may_run = is_suspect || row.attempt < row.max_attempts;
+                        verdict == Verdict::Turn && !row.cancel_requested && may_run
                     });
                 if has_work {
                     return Sorted::ToPerform(Waiting { item, decoded, attempt, is_suspect });
@@ -279,6 +282,16 @@ impl KindRunner {
             Sorted::ToCommit(item)
         });
         Ok(sorted.collect())
+    }
+
+    /// Handed-over jobs that lost one worker after the other. There is no delivery that would count their deaths.
+    async fn often_lost(&self, rows: &HashMap<JobId, job::Fence>) -> Result<HashSet<JobId>, DbErr> {
+        let Flusher { shared, handler } = &self.flusher;
+        if !handler.spec().hand_over {
+            return Ok(HashSet::new());
+        }
+        let tried = rows.values().filter(|row| row.attempt.unsigned_abs() >= LOST).map(|row| row.id);
+        attempt::often_lost(shared.database.read(), &tried.collect::<Vec<_>>(), LOST).await
     }
 
     fn start(

@@ -26,6 +26,8 @@ use crate::handler::Failure;
 const SLOT: usize = 16;
 /// A message that was handed over this often before is a suspect: its third delivery.
 const DELIVERIES: u32 = 2;
+/// A handed-over job is not delivered again: one that lost its worker this often is a suspect.
+pub(super) const LOST: u32 = 2;
 
 /// The suspects of one worker.
 pub(crate) struct Suspects {

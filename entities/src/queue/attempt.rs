@@ -1,5 +1,7 @@
 //! `attempts`: what happened to the tries at a job that did not simply succeed, and to all tries at a hand-over kind.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryOrder};
@@ -161,6 +163,28 @@ pub async fn end_running(
         .build();
     tx.execute_raw(statement).await?;
     Ok(())
+}
+
+/// Those of `jobs` that lost at least `times` tries together with their worker.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn often_lost(
+    connection: &impl ConnectionTrait,
+    jobs: &[JobId],
+    times: u32,
+) -> Result<HashSet<JobId>, DbErr> {
+    if jobs.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let statement = Sql::new(connection.get_database_backend())
+        .text("SELECT job_id FROM attempts WHERE outcome = 'lost' AND ")
+        .any_of("job_id", jobs.iter().map(|id| id.0))
+        .text(" GROUP BY job_id HAVING count(*) >= ")
+        .bind(i64::from(times))
+        .build();
+    let rows = connection.query_all_raw(statement).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// The attempts of a job, oldest first.
