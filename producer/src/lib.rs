@@ -6,6 +6,7 @@
 pub mod broker;
 mod doorbell;
 mod enqueue;
+pub mod health;
 pub mod operate;
 pub mod relay;
 pub mod upkeep;
