@@ -81,6 +81,14 @@ typed_id!(
     AuditId
 );
 typed_id!(
+    /// A replay run: many dead letters on their way back.
+    ReplayRunId
+);
+typed_id!(
+    /// One life of a broker's storage, by which a broker that lost it is noticed.
+    Incarnation
+);
+typed_id!(
     /// A graph.
     GraphId
 );

@@ -63,7 +63,7 @@ pub struct Condition {
     /// Why it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// For how many seconds it has not.
+    /// For how many seconds it has not, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_s: Option<u64>,
 }
@@ -149,20 +149,21 @@ impl Health {
     /// Every condition of this part, by name.
     #[must_use]
     pub fn conditions(&self) -> Vec<Condition> {
-        let mut found: BTreeMap<Name, Option<(String, Duration)>> = BTreeMap::new();
+        let mut found: BTreeMap<Name, Option<(String, Option<Duration>)>> = BTreeMap::new();
         for (name, failing) in &*lock(&self.0.said) {
-            let failing = failing.as_ref().map(|failing| (failing.reason.clone(), failing.since.elapsed()));
+            let failing =
+                failing.as_ref().map(|failing| (failing.reason.clone(), Some(failing.since.elapsed())));
             found.insert(name.clone(), failing);
         }
         for (name, ask) in &*lock(&self.0.checks) {
-            let reason = ask().map(|reason| (reason, Duration::ZERO));
+            let reason = ask().map(|reason| (reason, None));
             merge(&mut found, name, reason);
         }
         for step in lock(&self.0.steps).open.values() {
             let elapsed = step.since.elapsed();
             let late = (elapsed > step.bound).then(|| {
                 let reason = format!("{} runs for {} s already", step.what, elapsed.as_secs());
-                (reason, elapsed)
+                (reason, Some(elapsed))
             });
             merge(&mut found, &step.name, late);
         }
@@ -173,7 +174,7 @@ impl Health {
                 name,
                 subject,
                 ok: failing.is_none(),
-                for_s: failing.as_ref().map(|(_, elapsed)| elapsed.as_secs()),
+                for_s: failing.as_ref().and_then(|(_, elapsed)| Some(elapsed.as_ref()?.as_secs())),
                 reason: failing.map(|(reason, _)| reason),
             })
             .collect()
@@ -194,9 +195,9 @@ impl Health {
 
 /// What fails stays failing, whoever else says that it holds.
 fn merge(
-    found: &mut BTreeMap<Name, Option<(String, Duration)>>,
+    found: &mut BTreeMap<Name, Option<(String, Option<Duration>)>>,
     name: &Name,
-    failing: Option<(String, Duration)>,
+    failing: Option<(String, Option<Duration>)>,
 ) {
     let known = found.entry(name.clone()).or_default();
     if known.is_none() {

@@ -12,8 +12,8 @@ use ackord_entities::queue::state::JobState;
 use ackord_entities::queue::{attempt, dead_letter, job, outbox};
 use ackord_entities::testing::TestDatabase;
 use ackord_producer::Publish;
+use ackord_producer::broker::Held;
 use ackord_producer::broker::topology::queue_of;
-use ackord_producer::broker::{Broker, Depth};
 use ackord_producer::operate::{self, Operator};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -328,7 +328,7 @@ impl Scene {
 
     async fn all_settled(&self, kind: &str) {
         eventually("everything is settled", async || {
-            (self.stage.broker.depth(&queue_of(kind)).await.ok()? == Depth::default()).then_some(())
+            (self.stage.broker.held(&queue_of(kind))? == Held::default()).then_some(())
         })
         .await;
     }

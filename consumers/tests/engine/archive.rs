@@ -11,7 +11,7 @@ use ackord_entities::testing::TestDatabase;
 use ackord_producer::broker::topology::{
     DEAD_LETTERS, DELIVERY_LIMIT, PUBLISH_EXCHANGE, UNROUTABLE, queue_of,
 };
-use ackord_producer::broker::{Broker, Depth};
+use ackord_producer::broker::{Broker, Held};
 
 use crate::kinds::{Scripted, Short, Work};
 use crate::steps::{
@@ -20,10 +20,8 @@ use crate::steps::{
 };
 
 async fn is_empty(stage: &Stage, queue: &str) {
-    eventually("the queue is empty", async || {
-        (stage.broker.depth(queue).await.ok()? == Depth::default()).then_some(())
-    })
-    .await;
+    eventually("the queue is empty", async || (stage.broker.held(queue)? == Held::default()).then_some(()))
+        .await;
 }
 
 /// Lets the broker give the kind's first message up, as it does after too many deaths of workers.
@@ -126,7 +124,7 @@ async fn letters_that_our_worker_wrote_are_not_doubled_and_stay_queued_without_a
             stage.ended(*id).await;
         }
         eventually("they lie in the dead-letter queue", async || {
-            (stage.broker.depth(DEAD_LETTERS).await.ok()?.ready == 10).then_some(())
+            (stage.broker.held(DEAD_LETTERS)?.ready == 10).then_some(())
         })
         .await;
         stage.stop().await;

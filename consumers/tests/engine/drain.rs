@@ -8,7 +8,7 @@ use ackord_consumers::worker::WorkerOptions;
 use ackord_entities::queue::attempt::Outcome as Attempt;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
-use ackord_producer::broker::{Broker, Depth};
+use ackord_producer::broker::Held;
 
 use crate::kinds::{Calls, Long, Noted, Scripted, Work};
 use crate::steps::{Gate, attempts_of, effects_of, in_state, quiet, staged, unsettled};
@@ -35,8 +35,8 @@ fn with_grace(grace: Duration) -> StageOptions {
     }
 }
 
-async fn depth(stage: &Stage, queue: &str) -> Depth {
-    stage.broker.depth(queue).await.unwrap()
+fn held(stage: &Stage, queue: &str) -> Held {
+    stage.broker.held(queue).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,8 +73,8 @@ async fn what_runs_may_finish_and_what_waits_goes_back() {
         let done = states.iter().filter(|job| job.state == JobState::Succeeded).count();
         assert_eq!(done, 2, "what ran is committed");
         assert_eq!(
-            depth(&stage, "ackord.work").await,
-            Depth { ready: 3, unsettled: 0 },
+            held(&stage, "ackord.work"),
+            Held { ready: 3, unsettled: 0 },
             "and settled; the rest is back"
         );
         stage.start(options);
@@ -122,7 +122,7 @@ async fn a_performing_job_that_does_not_finish_in_time_goes_back_to_the_broker()
         stage.stop().await;
         let job = stage.job(id).await;
         assert_eq!((job.state, job.attempt, job.seq), (JobState::Pending, 0, 1));
-        assert_eq!(depth(&stage, "ackord.work").await, Depth { ready: 1, unsettled: 0 });
+        assert_eq!(held(&stage, "ackord.work"), Held { ready: 1, unsettled: 0 });
         stage.start(StageOptions::default());
         assert_eq!(stage.ended(id).await.state, JobState::Succeeded);
         assert_eq!(effects_of(&stage, id).await, ["tea"]);

@@ -11,7 +11,7 @@ use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::outbox::Cause;
 use ackord_entities::queue::state::{JobState, ShownState};
 use ackord_entities::testing::TestDatabase;
-use ackord_producer::broker::Broker;
+use ackord_producer::broker::Held;
 use ackord_producer::broker::topology::DEAD_LETTERS;
 use sea_orm::{ConnectionTrait, DbBackend};
 
@@ -116,8 +116,7 @@ async fn a_permanent_error_is_a_dead_letter_at_once_in_either_half_and_when_hand
         }
         // What was rejected is archived, and that doubles nothing.
         eventually("the dead-letter queue is empty", async || {
-            let depth = stage.broker.depth(DEAD_LETTERS).await.ok()?;
-            (depth.ready + depth.unsettled == 0).then_some(())
+            (stage.broker.held(DEAD_LETTERS)? == Held::default()).then_some(())
         })
         .await;
         assert_eq!(letters(&stage).await.len(), 3);

@@ -8,7 +8,7 @@ use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::job::{self, Origin};
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
-use ackord_producer::broker::Broker;
+use ackord_producer::broker::Held;
 use ackord_producer::broker::topology::{DEAD_LETTERS, queue_of};
 
 use crate::kinds::{Calls, Long, Scripted, Short, Strict, Work};
@@ -30,8 +30,7 @@ async fn deliver(stage: &Stage, message: Message) {
     stage.deliver(message).await;
     for queue in [queue_of(&kind), DEAD_LETTERS.to_owned()] {
         eventually("the message is settled", async || {
-            let depth = stage.broker.depth(&queue).await.ok()?;
-            (depth.ready + depth.unsettled == 0).then_some(())
+            (stage.broker.held(&queue)? == Held::default()).then_some(())
         })
         .await;
     }

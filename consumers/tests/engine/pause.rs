@@ -6,7 +6,7 @@ use ackord_entities::ids::JobId;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::queue::{audit, outbox};
 use ackord_entities::testing::TestDatabase;
-use ackord_producer::broker::{Broker, Depth};
+use ackord_producer::broker::Held;
 use ackord_producer::operate;
 
 use crate::kinds::{Scripted, Short, Work};
@@ -33,9 +33,9 @@ async fn in_the_outbox(stage: &Stage, jobs: &[JobId]) -> usize {
 
 /// Waits until so many messages wait with the broker and so many are out.
 async fn wait_with_the_broker(stage: &Stage, ready: usize, unsettled: usize) {
-    let wanted = Depth { ready, unsettled };
+    let wanted = Held { ready, unsettled };
     eventually("the messages wait with the broker", async || {
-        (stage.broker.depth("ackord.work").await.ok()? == wanted).then_some(())
+        (stage.broker.held("ackord.work")? == wanted).then_some(())
     })
     .await;
 }

@@ -18,7 +18,7 @@ use ackord_entities::queue::state::{JobState, ShownState};
 use ackord_entities::testing::TestDatabase;
 use ackord_producer::Publish;
 use ackord_producer::broker::topology::queue_of;
-use ackord_producer::broker::{Broker, Depth};
+use ackord_producer::broker::{Broker, Held};
 use ackord_producer::operate::Operator;
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseTransaction;
@@ -146,8 +146,7 @@ pub(crate) async fn in_state(stage: &Stage, id: JobId, state: JobState) -> job::
 /// Waits until nothing of the kind is with the broker any more, settled or not.
 pub(crate) async fn all_settled<J: Job>(stage: &Stage) {
     eventually("everything is settled", async || {
-        let depth = stage.broker.depth(&queue_of(J::KIND)).await.ok()?;
-        (depth == Depth::default()).then_some(())
+        (stage.broker.held(&queue_of(J::KIND))? == Held::default()).then_some(())
     })
     .await;
 }
@@ -155,8 +154,7 @@ pub(crate) async fn all_settled<J: Job>(stage: &Stage) {
 /// Waits until a number of messages is out with workers.
 pub(crate) async fn unsettled<J: Job>(stage: &Stage, count: usize) {
     eventually("so many messages are out", async || {
-        let depth = stage.broker.depth(&queue_of(J::KIND)).await.ok()?;
-        (depth.unsettled == count).then_some(())
+        (stage.broker.held(&queue_of(J::KIND))?.unsettled == count).then_some(())
     })
     .await;
 }

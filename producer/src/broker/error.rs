@@ -27,16 +27,36 @@ pub enum BrokerError {
     },
     /// What is declared differs from what is there.
     #[error(
-        "queue `{queue}` exists with another {what}: it is {found}, wanted is {wanted}. Drain and delete it by hand, or keep the old value"
+        "`{queue}` exists with another {what}: it is {found}, wanted is {wanted}. Drain and delete it by hand, or keep the old value"
     )]
     Mismatch {
-        /// The queue.
+        /// The queue or exchange.
         queue: String,
-        /// Which argument.
-        what: &'static str,
+        /// Which of its properties.
+        what: String,
         /// Its value there.
         found: String,
         /// The value that was asked for.
         wanted: String,
     },
+    /// It does not let us: a permission is missing, or something else that the server forbids.
+    #[error("the broker refuses {what}: {reason}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// The server's words, and what to do.
+        reason: String,
+    },
+}
+
+impl BrokerError {
+    /// The same as something that is not as it has to be, where it is about that.
+    pub(crate) fn into_difference(self) -> Option<super::Difference> {
+        let Self::Mismatch { queue, what, found, wanted } = self else { return None };
+        Some(super::Difference {
+            what: queue,
+            problem: format!("its {what} is {found}, wanted is {wanted}"),
+            remedy: "drain and delete it by hand, or keep the old value".to_owned(),
+        })
+    }
 }

@@ -11,10 +11,12 @@ mod settle;
 pub mod topology;
 
 use ackord_entities::envelope::Message;
+use ackord_entities::ids::Incarnation;
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-pub use embedded::{EmbeddedBroker, EmbeddedOptions};
+pub use embedded::{EmbeddedBroker, EmbeddedOptions, Held};
 pub use error::BrokerError;
 pub use settle::{Settler, Tag};
 use topology::Topology;
@@ -25,8 +27,17 @@ pub trait Broker: Send + Sync + 'static {
     /// Declares what is missing and compares what is there.
     ///
     /// # Errors
-    /// [`BrokerError::Mismatch`] names a queue whose arguments differ; nothing is ever deleted.
-    async fn apply(&self, topology: &Topology) -> Result<(), BrokerError>;
+    /// [`BrokerError::Mismatch`] names a queue or an exchange that differs; nothing is ever deleted. What was declared before
+    /// the difference was met stays.
+    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError>;
+
+    /// Compares what is there with what has to be, and declares nothing. Empty when nothing is missing or different.
+    ///
+    /// Over AMQP a binding cannot be looked at; there it is [`apply`](Self::apply) that makes sure of them.
+    ///
+    /// # Errors
+    /// [`BrokerError::Closed`].
+    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError>;
 
     /// Publishes one confirm window, persistent and mandatory, and waits for what became of each message.
     /// The answers stand in the order of the messages.
@@ -36,23 +47,43 @@ pub trait Broker: Send + Sync + 'static {
     /// [`BrokerError::Closed`] when it is gone (what became of the messages is unknown: publish them again).
     async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError>;
 
+    /// Publishes notices to [`EVENTS_EXCHANGE`](topology::EVENTS_EXCHANGE) for whoever listens, without waiting for the broker
+    /// to have them: best effort, and a notice that nobody listens for is gone.
+    ///
+    /// # Errors
+    /// [`BrokerError::Blocked`], [`BrokerError::Closed`]: some or all of them were not sent.
+    async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError>;
+
     /// Starts a consumer that holds at most `prefetch` unsettled deliveries.
     ///
     /// # Errors
     /// [`BrokerError::NoSuchQueue`], [`BrokerError::Closed`].
     async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError>;
 
-    /// How many messages of `queue` are ready, and how many are out unsettled.
+    /// How many messages of `queue` are ready, and how many consumers take them.
     ///
     /// # Errors
     /// [`BrokerError::NoSuchQueue`], [`BrokerError::Closed`].
     async fn depth(&self, queue: &str) -> Result<Depth, BrokerError>;
 
+    /// Whether this is still the broker that was given the incarnation: its queue is there and holds its message. A broker
+    /// that lost its messages has lost that one too.
+    ///
+    /// # Errors
+    /// [`BrokerError::Closed`].
+    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError>;
+
+    /// Gives the broker an incarnation to remember, in a queue of its own. An earlier one is not removed.
+    ///
+    /// # Errors
+    /// [`BrokerError::Blocked`], [`BrokerError::Closed`]: whether it remembers is to be asked again.
+    async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError>;
+
     /// The broker's state now and whenever it changes.
     fn state(&self) -> watch::Receiver<BrokerState>;
 
-    /// Whether the queues start empty after a restart of this process, so that a reconciler has to fill them again.
-    fn forgets_at_restart(&self) -> bool;
+    /// Which broker this is, for health and for people: never a password.
+    fn description(&self) -> Description;
 }
 
 /// What became of one published message.
@@ -76,13 +107,49 @@ pub enum BrokerState {
     Closed,
 }
 
-/// Messages of one queue.
+/// What [`Broker::apply`] did.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The queues that were not there. Where messages were expected in one of them, they are lost.
+    pub created: Vec<String>,
+}
+
+/// Something that is missing or not as it has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The name of the queue, the exchange or the binding.
+    pub what: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// A word to whoever listens, about something that has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Such as `job.synthesis.succeeded`.
+    pub routing_key: String,
+    /// JSON.
+    pub body: Bytes,
+}
+
+/// Which broker it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// `embedded`, or a URL without its password.
+    pub url: String,
+    /// Product and version of the server, once a connection has been open.
+    pub server: Option<String>,
+}
+
+/// A queue, in numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Depth {
-    /// Waiting for a consumer.
+    /// Messages that wait for a consumer.
     pub ready: usize,
-    /// With a consumer, not settled.
-    pub unsettled: usize,
+    /// Consumers that take messages, of this process or another.
+    pub consumers: usize,
 }
 
 /// A running consumer. Dropping it cancels it and gives its unsettled deliveries back to the queue, as a closed channel

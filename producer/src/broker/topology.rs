@@ -1,5 +1,6 @@
 //! Exchanges, queues and bindings: the same for every broker.
 
+use ackord_entities::ids::Incarnation;
 use ackord_entities::jobs::Catalogue;
 
 /// Where the relay publishes. It has no alternate exchange: that would turn an unroutable message into a confirmed one.
@@ -8,9 +9,11 @@ pub const JOBS_EXCHANGE: &str = "ackord.jobs";
 pub const PUBLISH_EXCHANGE: &str = "ackord.publish";
 /// Where queues send what is given up.
 pub const DEAD_EXCHANGE: &str = "ackord.dead";
+/// Where notices go, for whoever binds a queue of his own.
+pub const EVENTS_EXCHANGE: &str = "ackord.events";
 /// The queue of what was given up.
 pub const DEAD_LETTERS: &str = "ackord.dead-letters";
-/// The queue of what no queue wanted.
+/// The queue of what no queue wanted, and the exchange before it.
 pub const UNROUTABLE: &str = "ackord.unroutable";
 
 /// How often a message may be handed over before the broker itself gives it up: a distant backstop, since a process that
@@ -35,6 +38,50 @@ pub struct KindQueue {
     pub delivery_limit: u32,
 }
 
+/// How an exchange chooses among its bindings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// The routing key is the binding's.
+    Direct,
+    /// Everything goes everywhere.
+    Fanout,
+    /// The routing key fits the binding's pattern.
+    Topic,
+}
+
+/// An exchange. All are durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Its name.
+    pub name: &'static str,
+    /// How it chooses.
+    pub routing: Routing,
+    /// The exchange that gets what no binding wants.
+    pub alternate: Option<&'static str>,
+}
+
+/// A queue. All are durable and replicated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    /// Hand-overs before the broker gives a message up. `None`: it never does.
+    pub delivery_limit: Option<u32>,
+    /// Whether what is given up goes to [`DEAD_EXCHANGE`], at least once; where it does not, it is gone.
+    pub dead_letters: bool,
+}
+
+/// A way from an exchange to a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The exchange.
+    pub exchange: &'static str,
+    /// The queue.
+    pub queue: String,
+    /// The routing key; empty where the exchange does not look at it.
+    pub key: String,
+}
+
 impl Topology {
     /// The topology of a catalogue: one queue per kind.
     #[must_use]
@@ -46,10 +93,61 @@ impl Topology {
         });
         Self { kinds: kinds.collect() }
     }
+
+    /// The exchanges, each behind its alternate exchange, so that they can be declared in this order.
+    #[must_use]
+    pub fn exchanges(&self) -> [Exchange; 5] {
+        let exchange = |name, routing| Exchange { name, routing, alternate: None };
+        [
+            exchange(UNROUTABLE, Routing::Fanout),
+            exchange(DEAD_EXCHANGE, Routing::Fanout),
+            exchange(EVENTS_EXCHANGE, Routing::Topic),
+            exchange(JOBS_EXCHANGE, Routing::Direct),
+            Exchange { alternate: Some(UNROUTABLE), ..exchange(PUBLISH_EXCHANGE, Routing::Direct) },
+        ]
+    }
+
+    /// The queues. The two that are no kind's have neither a delivery limit nor dead letters: there is no place left behind
+    /// them.
+    #[must_use]
+    pub fn queues(&self) -> Vec<Queue> {
+        let last_stop =
+            |name: &str| Queue { name: name.to_owned(), delivery_limit: None, dead_letters: false };
+        let kinds = self.kinds.iter().map(|kind| Queue {
+            name: kind.queue.clone(),
+            delivery_limit: Some(kind.delivery_limit),
+            dead_letters: true,
+        });
+        [last_stop(DEAD_LETTERS), last_stop(UNROUTABLE)].into_iter().chain(kinds).collect()
+    }
+
+    /// The bindings.
+    #[must_use]
+    pub fn bindings(&self) -> Vec<Binding> {
+        let binding = |exchange, queue: &str, key: &str| Binding {
+            exchange,
+            queue: queue.to_owned(),
+            key: key.to_owned(),
+        };
+        let mut bindings =
+            vec![binding(DEAD_EXCHANGE, DEAD_LETTERS, ""), binding(UNROUTABLE, UNROUTABLE, "")];
+        for kind in &self.kinds {
+            for exchange in [JOBS_EXCHANGE, PUBLISH_EXCHANGE] {
+                bindings.push(binding(exchange, &kind.queue, &kind.kind));
+            }
+        }
+        bindings
+    }
 }
 
 /// The name of a kind's queue.
 #[must_use]
 pub fn queue_of(kind: &str) -> String {
     format!("ackord.{kind}")
+}
+
+/// The name of the queue by whose one message a broker is known again.
+#[must_use]
+pub fn queue_of_incarnation(incarnation: Incarnation) -> String {
+    format!("ackord.incarnation.{incarnation}")
 }

@@ -1,10 +1,10 @@
 //! Consuming: prefetch, turns, stopping.
 
+use super::Disturbed;
 use super::steps::{consume, consume_of, depth_is, filled, ids, next, no_more_than, publish, rest, take};
-use crate::broker::Broker;
 
 /// No more than the prefetch is out unsettled.
-pub async fn prefetch_bounds_what_is_out(broker: &dyn Broker) {
+pub async fn prefetch_bounds_what_is_out(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3", "4", "5"], 2).await;
     let out = take(&mut consumer, 2).await;
     no_more_than(broker, &mut consumer, 3, 2).await;
@@ -14,7 +14,7 @@ pub async fn prefetch_bounds_what_is_out(broker: &dyn Broker) {
 }
 
 /// A raised prefetch lets more out at once; a lowered one waits until enough is settled.
-pub async fn prefetch_can_grow_and_shrink(broker: &dyn Broker) {
+pub async fn prefetch_can_grow_and_shrink(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3", "4", "5", "6"], 1).await;
     let mut out = take(&mut consumer, 1).await;
     consumer.settler.set_prefetch(4);
@@ -29,7 +29,7 @@ pub async fn prefetch_can_grow_and_shrink(broker: &dyn Broker) {
 }
 
 /// A consumer with a prefetch of zero gets nothing until it is raised.
-pub async fn prefetch_of_zero_pauses(broker: &dyn Broker) {
+pub async fn prefetch_of_zero_pauses(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3"], 0).await;
     no_more_than(broker, &mut consumer, 3, 0).await;
     consumer.settler.set_prefetch(2);
@@ -42,7 +42,7 @@ pub async fn prefetch_of_zero_pauses(broker: &dyn Broker) {
 }
 
 /// Consumers of one queue share it evenly while each of them has room.
-pub async fn consumers_take_turns(broker: &dyn Broker) {
+pub async fn consumers_take_turns(broker: &dyn Disturbed) {
     let mut first = consume_of(broker, &[], 10).await;
     let mut second = consume(broker, "a", 10).await;
     let mut third = consume(broker, "a", 1).await;
@@ -58,7 +58,7 @@ pub async fn consumers_take_turns(broker: &dyn Broker) {
 }
 
 /// `stop` ends the deliveries. What was handed over before is still the consumer's, and others get the rest.
-pub async fn a_stopped_consumer_ends_and_still_settles(broker: &dyn Broker) {
+pub async fn a_stopped_consumer_ends_and_still_settles(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3"], 2).await;
     let first = next(&mut consumer).await;
     depth_is(broker, 1, 2).await;
@@ -74,7 +74,7 @@ pub async fn a_stopped_consumer_ends_and_still_settles(broker: &dyn Broker) {
 }
 
 /// Messages wait for a consumer, also after one was there and went.
-pub async fn a_queue_without_consumers_keeps_its_messages(broker: &dyn Broker) {
+pub async fn a_queue_without_consumers_keeps_its_messages(broker: &dyn Disturbed) {
     filled(broker, &["1"]).await;
     let mut consumer = consume(broker, "a", 1).await;
     let tag = next(&mut consumer).await.tag;

@@ -1,11 +1,12 @@
 //! Declaring the topology.
 
+use super::Disturbed;
 use super::steps::{LIMIT, consume, depth_is, filled, ids, kinds, message, next, publish};
+use crate::broker::BrokerError;
 use crate::broker::topology::{JOBS_EXCHANGE, queue_of};
-use crate::broker::{Broker, BrokerError};
 
 /// Declaring what is there leaves the messages in it alone.
-pub async fn applying_again_changes_nothing(broker: &dyn Broker) {
+pub async fn applying_again_changes_nothing(broker: &dyn Disturbed) {
     filled(broker, &["1", "2"]).await;
     broker.apply(&kinds(&["a"])).await.unwrap();
     depth_is(broker, 2, 0).await;
@@ -14,7 +15,7 @@ pub async fn applying_again_changes_nothing(broker: &dyn Broker) {
 }
 
 /// Arguments of a queue cannot change: the difference is named, and the queue stays.
-pub async fn another_delivery_limit_is_a_mismatch(broker: &dyn Broker) {
+pub async fn another_delivery_limit_is_a_mismatch(broker: &dyn Disturbed) {
     filled(broker, &["1"]).await;
     let mut changed = kinds(&["a"]);
     changed.kinds[0].delivery_limit = LIMIT + 1;
@@ -25,7 +26,7 @@ pub async fn another_delivery_limit_is_a_mismatch(broker: &dyn Broker) {
 }
 
 /// A program with one kind more adds its queue to what is there.
-pub async fn a_later_topology_adds_its_queues(broker: &dyn Broker) {
+pub async fn a_later_topology_adds_its_queues(broker: &dyn Disturbed) {
     filled(broker, &["1"]).await;
     broker.apply(&kinds(&["a", "b"])).await.unwrap();
     publish(broker, "b", &["2"]).await;
@@ -35,7 +36,7 @@ pub async fn a_later_topology_adds_its_queues(broker: &dyn Broker) {
 }
 
 /// Without a topology there is no queue and no exchange, and the error says which.
-pub async fn what_is_not_declared_is_named_in_the_error(broker: &dyn Broker) {
+pub async fn what_is_not_declared_is_named_in_the_error(broker: &dyn Disturbed) {
     let no_queue = BrokerError::NoSuchQueue { queue: queue_of("a") };
     assert_eq!(broker.consume(&queue_of("a"), 1).await.unwrap_err(), no_queue);
     assert_eq!(broker.depth(&queue_of("a")).await.unwrap_err(), no_queue);

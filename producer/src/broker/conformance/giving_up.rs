@@ -2,14 +2,15 @@
 
 use ackord_entities::envelope::{DEATH_QUEUE_HEADER, DEATH_REASON_HEADER, Message};
 
+use super::Disturbed;
 use super::steps::{
     LIMIT, consume, consume_of, depth_is, depth_of_queue_is, ids, kinds, message, next, publish,
 };
+use crate::broker::Confirm;
 use crate::broker::topology::{DEAD_LETTERS, JOBS_EXCHANGE, queue_of};
-use crate::broker::{Broker, Confirm};
 
 /// The next dead letter must be this message with this reason, from the queue of the kind `a`.
-async fn next_dead_letter_is(broker: &dyn Broker, mut message: Message, reason: &str) {
+async fn next_dead_letter_is(broker: &dyn Disturbed, mut message: Message, reason: &str) {
     let mut dead_letters = broker.consume(DEAD_LETTERS, 1).await.unwrap();
     let dead = next(&mut dead_letters).await;
     // Or the ack would draw the next one, which then counts as handed over when this consumer goes.
@@ -21,7 +22,7 @@ async fn next_dead_letter_is(broker: &dyn Broker, mut message: Message, reason: 
 }
 
 /// What a consumer rejects is moved to the dead letters whole, with the reason and the queue.
-pub async fn a_rejected_message_is_dead_lettered_with_its_reason(broker: &dyn Broker) {
+pub async fn a_rejected_message_is_dead_lettered_with_its_reason(broker: &dyn Disturbed) {
     broker.apply(&kinds(&["a"])).await.unwrap();
     let mut sent = message("a", "1");
     sent.seq = Some(4);
@@ -37,7 +38,7 @@ pub async fn a_rejected_message_is_dead_lettered_with_its_reason(broker: &dyn Br
 }
 
 /// A limit of n gives a message n + 1 deliveries.
-pub async fn a_limit_of_n_allows_n_plus_one_deliveries(broker: &dyn Broker) {
+pub async fn a_limit_of_n_allows_n_plus_one_deliveries(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1"], 1).await;
     for before in 0..=LIMIT {
         let delivery = next(&mut consumer).await;
@@ -49,7 +50,7 @@ pub async fn a_limit_of_n_allows_n_plus_one_deliveries(broker: &dyn Broker) {
 }
 
 /// A consumer that is lost over and over with a message takes its deliveries as well, and its neighbours' too.
-pub async fn lost_consumers_count_towards_the_limit(broker: &dyn Broker) {
+pub async fn lost_consumers_count_towards_the_limit(broker: &dyn Disturbed) {
     drop(consume_of(broker, &[], 1).await);
     publish(broker, "a", &["1", "2"]).await;
     for before in 0..=LIMIT {
@@ -64,7 +65,7 @@ pub async fn lost_consumers_count_towards_the_limit(broker: &dyn Broker) {
 }
 
 /// A drain harms nobody, however often it happens.
-pub async fn hand_backs_do_not_count_towards_the_limit(broker: &dyn Broker) {
+pub async fn hand_backs_do_not_count_towards_the_limit(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1"], 1).await;
     for _ in 0..LIMIT + 3 {
         let delivery = next(&mut consumer).await;
@@ -77,7 +78,7 @@ pub async fn hand_backs_do_not_count_towards_the_limit(broker: &dyn Broker) {
 }
 
 /// There is no place behind the dead letters: they have no delivery limit.
-pub async fn dead_letters_come_back_for_ever(broker: &dyn Broker) {
+pub async fn dead_letters_come_back_for_ever(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1"], 1).await;
     let tag = next(&mut consumer).await.tag;
     assert!(consumer.settler.reject(tag));

@@ -31,6 +31,10 @@ pub trait Disturbed: Broker {
     async fn block(&self);
     /// Takes [`block`](Self::block) back.
     async fn unblock(&self);
+    /// How many messages of a queue are out with consumers, unsettled. A broker that counts in the background may be late.
+    async fn unsettled(&self, queue: &str) -> usize;
+    /// Whether messages that are handed back unharmed count towards the delivery limit all the same.
+    fn hand_backs_count(&self) -> bool;
     /// Closes the channel of the consumer with this number, as its tags give it.
     async fn close_consumer(&self, consumer: u64);
 }
@@ -43,6 +47,14 @@ impl Disturbed for EmbeddedBroker {
 
     async fn unblock(&self) {
         Self::unblock(self);
+    }
+
+    async fn unsettled(&self, queue: &str) -> usize {
+        self.held(queue).unwrap().unsettled
+    }
+
+    fn hand_backs_count(&self) -> bool {
+        false
     }
 
     async fn close_consumer(&self, consumer: u64) {

@@ -3,14 +3,15 @@
 use ackord_entities::envelope::Message;
 use bytes::Bytes;
 
+use super::Disturbed;
 use super::steps::{
     consume, consume_of, depth_is, depth_of_queue_is, filled, ids, kinds, message, next, take,
 };
+use crate::broker::Confirm;
 use crate::broker::topology::{JOBS_EXCHANGE, PUBLISH_EXCHANGE, UNROUTABLE, queue_of};
-use crate::broker::{Broker, Confirm};
 
 /// Every property, every header and the body arrive.
-pub async fn a_message_arrives_as_it_was_sent(broker: &dyn Broker) {
+pub async fn a_message_arrives_as_it_was_sent(broker: &dyn Disturbed) {
     broker.apply(&kinds(&["a"])).await.unwrap();
     let sent = Message {
         message_id: Some("order-4711".to_owned()),
@@ -29,7 +30,7 @@ pub async fn a_message_arrives_as_it_was_sent(broker: &dyn Broker) {
 }
 
 /// Messages of one kind are delivered in the order of their window, and windows in the order of publishing.
-pub async fn a_window_keeps_its_order(broker: &dyn Broker) {
+pub async fn a_window_keeps_its_order(broker: &dyn Disturbed) {
     let numbers: Vec<_> = (0..500).map(|number| number.to_string()).collect();
     let numbers: Vec<_> = numbers.iter().map(String::as_str).collect();
     filled(broker, &numbers[..300]).await;
@@ -39,7 +40,7 @@ pub async fn a_window_keeps_its_order(broker: &dyn Broker) {
 }
 
 /// One window may hold several kinds.
-pub async fn each_message_goes_to_the_queue_of_its_kind(broker: &dyn Broker) {
+pub async fn each_message_goes_to_the_queue_of_its_kind(broker: &dyn Disturbed) {
     broker.apply(&kinds(&["a", "b"])).await.unwrap();
     let window = [message("a", "1"), message("b", "2"), message("a", "3")];
     assert_eq!(broker.publish(JOBS_EXCHANGE, &window).await.unwrap(), vec![Confirm::Confirmed; 3]);
@@ -48,7 +49,7 @@ pub async fn each_message_goes_to_the_queue_of_its_kind(broker: &dyn Broker) {
 }
 
 /// The relay hears of a kind without a queue, and of a message without a kind; the rest of the window is confirmed.
-pub async fn what_no_queue_wants_is_refused_at_the_relays_exchange(broker: &dyn Broker) {
+pub async fn what_no_queue_wants_is_refused_at_the_relays_exchange(broker: &dyn Disturbed) {
     broker.apply(&kinds(&["a"])).await.unwrap();
     let window = [
         message("a", "1"),
@@ -68,7 +69,7 @@ pub async fn what_no_queue_wants_is_refused_at_the_relays_exchange(broker: &dyn 
 }
 
 /// Other publishers are not made to retry what nobody wants: it is confirmed, and kept where an operator finds it.
-pub async fn what_no_queue_wants_is_kept_at_the_publishers_exchange(broker: &dyn Broker) {
+pub async fn what_no_queue_wants_is_kept_at_the_publishers_exchange(broker: &dyn Disturbed) {
     broker.apply(&kinds(&["a"])).await.unwrap();
     let window = [message("gone", "1"), message("a", "2"), Message { kind: None, ..message("a", "3") }];
     assert_eq!(broker.publish(PUBLISH_EXCHANGE, &window).await.unwrap(), vec![Confirm::Confirmed; 3]);
@@ -79,7 +80,7 @@ pub async fn what_no_queue_wants_is_kept_at_the_publishers_exchange(broker: &dyn
 }
 
 /// Nothing to publish is nothing to wait for.
-pub async fn an_empty_window_is_confirmed(broker: &dyn Broker) {
+pub async fn an_empty_window_is_confirmed(broker: &dyn Disturbed) {
     drop(consume_of(broker, &[], 1).await);
     assert_eq!(broker.publish(JOBS_EXCHANGE, &[]).await.unwrap(), []);
 }

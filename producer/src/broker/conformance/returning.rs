@@ -2,14 +2,14 @@
 
 use super::Disturbed;
 use super::steps::{consume, consume_of, depth_is, ids, next, rest, take};
-use crate::broker::{Broker, Delivery};
+use crate::broker::Delivery;
 
 fn counts(deliveries: &[Delivery]) -> Vec<u32> {
     deliveries.iter().map(|delivery| delivery.deliveries_before).collect()
 }
 
 /// A requeued message is delivered before all that was behind it, and says how often it was handed over.
-pub async fn requeue_puts_back_in_place_and_counts(broker: &dyn Broker) {
+pub async fn requeue_puts_back_in_place_and_counts(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3"], 1).await;
     let tag = next(&mut consumer).await.tag;
     assert!(consumer.settler.requeue(tag));
@@ -22,7 +22,7 @@ pub async fn requeue_puts_back_in_place_and_counts(broker: &dyn Broker) {
 }
 
 /// What is handed back unharmed comes again as if it had not been out.
-pub async fn hand_back_puts_back_in_place_and_does_not_count(broker: &dyn Broker) {
+pub async fn hand_back_puts_back_in_place_and_does_not_count(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3"], 2).await;
     let out = take(&mut consumer, 2).await;
     consumer.settler.set_prefetch(0);
@@ -35,7 +35,7 @@ pub async fn hand_back_puts_back_in_place_and_does_not_count(broker: &dyn Broker
 }
 
 /// The order of the queue is that of publishing, not that of coming back.
-pub async fn what_comes_back_out_of_order_is_delivered_in_order(broker: &dyn Broker) {
+pub async fn what_comes_back_out_of_order_is_delivered_in_order(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3", "4", "5", "6"], 4).await;
     let out = take(&mut consumer, 4).await;
     consumer.settler.set_prefetch(0);
@@ -50,7 +50,7 @@ pub async fn what_comes_back_out_of_order_is_delivered_in_order(broker: &dyn Bro
 }
 
 /// A dropped consumer is a closed channel: what it had, read or not, comes again in place, and counts.
-pub async fn a_dropped_consumer_gives_its_deliveries_back(broker: &dyn Broker) {
+pub async fn a_dropped_consumer_gives_its_deliveries_back(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3", "4"], 3).await;
     let first = next(&mut consumer).await;
     assert!(consumer.settler.ack(first.tag, false));
@@ -62,7 +62,7 @@ pub async fn a_dropped_consumer_gives_its_deliveries_back(broker: &dyn Broker) {
 }
 
 /// A receiver that is dropped ends the consumer, even while others hold its settler.
-pub async fn a_dropped_receiver_gives_its_deliveries_back(broker: &dyn Broker) {
+pub async fn a_dropped_receiver_gives_its_deliveries_back(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3"], 2).await;
     let settler = consumer.settler.clone();
     let first = next(&mut consumer).await;
@@ -74,7 +74,7 @@ pub async fn a_dropped_receiver_gives_its_deliveries_back(broker: &dyn Broker) {
 }
 
 /// A stopped consumer may drop its receiver and settle on; what is left when the last settler goes comes again.
-pub async fn a_stopped_consumer_gives_back_when_its_settlers_are_gone(broker: &dyn Broker) {
+pub async fn a_stopped_consumer_gives_back_when_its_settlers_are_gone(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2"], 2).await;
     let out = take(&mut consumer, 2).await;
     let settler = consumer.settler.clone();

@@ -1,10 +1,11 @@
 //! Acknowledging, and whose tag is whose.
 
+use super::Disturbed;
 use super::steps::{consume, consume_of, depth_is, ids, next, no_more_than, publish, take};
-use crate::broker::{Broker, Tag};
+use crate::broker::Tag;
 
 /// An acked message is in no queue.
-pub async fn an_acked_message_is_gone(broker: &dyn Broker) {
+pub async fn an_acked_message_is_gone(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1"], 1).await;
     let tag = next(&mut consumer).await.tag;
     assert!(consumer.settler.ack(tag, false));
@@ -14,7 +15,7 @@ pub async fn an_acked_message_is_gone(broker: &dyn Broker) {
 }
 
 /// A single ack in the middle leaves what is before and after it.
-pub async fn ack_of_one_leaves_the_others(broker: &dyn Broker) {
+pub async fn ack_of_one_leaves_the_others(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3"], 9).await;
     let out = take(&mut consumer, 3).await;
     assert!(consumer.settler.ack(out[1].tag, false));
@@ -24,7 +25,7 @@ pub async fn ack_of_one_leaves_the_others(broker: &dyn Broker) {
 }
 
 /// `multiple` means this and everything unsettled before it, holes included.
-pub async fn ack_of_many_takes_all_before_it_and_none_after(broker: &dyn Broker) {
+pub async fn ack_of_many_takes_all_before_it_and_none_after(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3", "4", "5"], 9).await;
     let out = take(&mut consumer, 5).await;
     assert!(consumer.settler.ack(out[1].tag, false));
@@ -37,7 +38,7 @@ pub async fn ack_of_many_takes_all_before_it_and_none_after(broker: &dyn Broker)
 }
 
 /// `multiple` stays with the consumer that says it.
-pub async fn ack_of_many_spares_other_consumers(broker: &dyn Broker) {
+pub async fn ack_of_many_spares_other_consumers(broker: &dyn Disturbed) {
     let mut first = consume_of(broker, &["1", "2"], 2).await;
     let of_first = take(&mut first, 2).await;
     let mut second = consume(broker, "a", 2).await;
@@ -50,7 +51,7 @@ pub async fn ack_of_many_spares_other_consumers(broker: &dyn Broker) {
 }
 
 /// A delivery is settled once, whichever way.
-pub async fn a_settled_tag_is_stale(broker: &dyn Broker) {
+pub async fn a_settled_tag_is_stale(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3"], 1).await;
     let settler = consumer.settler.clone();
     let acked = next(&mut consumer).await.tag;
@@ -76,7 +77,7 @@ pub async fn a_settled_tag_is_stale(broker: &dyn Broker) {
 }
 
 /// The number alone does not make a tag: each consumer has its own.
-pub async fn a_tag_of_another_consumer_is_stale(broker: &dyn Broker) {
+pub async fn a_tag_of_another_consumer_is_stale(broker: &dyn Disturbed) {
     let mut first = consume_of(broker, &["1", "2"], 1).await;
     let mut second = consume(broker, "a", 1).await;
     let (of_first, of_second) = (next(&mut first).await.tag, next(&mut second).await.tag);
@@ -91,7 +92,7 @@ pub async fn a_tag_of_another_consumer_is_stale(broker: &dyn Broker) {
 }
 
 /// Each way of settling makes room for the next delivery.
-pub async fn settling_makes_room(broker: &dyn Broker) {
+pub async fn settling_makes_room(broker: &dyn Disturbed) {
     let mut consumer = consume_of(broker, &["1", "2", "3", "4", "5"], 2).await;
     let out = take(&mut consumer, 2).await;
     no_more_than(broker, &mut consumer, 3, 2).await;

@@ -6,8 +6,9 @@ use ackord_entities::envelope::Message;
 use bytes::Bytes;
 use tokio::time::{interval, timeout};
 
+use super::Disturbed;
 use crate::broker::topology::{JOBS_EXCHANGE, KindQueue, Topology, queue_of};
-use crate::broker::{Broker, Confirm, Consumer, Delivery, Depth};
+use crate::broker::{Broker, Confirm, Consumer, Delivery};
 
 /// After how long a test that waits for something fails.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -95,27 +96,27 @@ pub async fn rest(consumer: &mut Consumer) -> Vec<Delivery> {
 }
 
 /// Waits until the queue of the kind `a` has this depth.
-pub async fn depth_is(broker: &dyn Broker, ready: usize, unsettled: usize) {
+pub async fn depth_is(broker: &dyn Disturbed, ready: usize, unsettled: usize) {
     depth_of_queue_is(broker, &queue_of("a"), ready, unsettled).await;
 }
 
 /// Waits until a queue has this depth. A broker that counts in the background gets there in a while.
-pub async fn depth_of_queue_is(broker: &dyn Broker, queue: &str, ready: usize, unsettled: usize) {
-    let wanted = Depth { ready, unsettled };
+pub async fn depth_of_queue_is(broker: &dyn Disturbed, queue: &str, ready: usize, unsettled: usize) {
+    let wanted = (ready, unsettled);
     let mut found = None;
     let mut again = interval(Duration::from_millis(20));
     let reached = async {
         while found != Some(wanted) {
             again.tick().await;
-            found = Some(broker.depth(queue).await.unwrap());
+            found = Some((broker.depth(queue).await.unwrap().ready, broker.unsettled(queue).await));
         }
     };
     let in_time = timeout(PATIENCE, reached).await.is_ok();
-    assert!(in_time, "`{queue}` has {found:?} instead of {wanted:?}");
+    assert!(in_time, "`{queue}` has {found:?} ready and unsettled instead of {wanted:?}");
 }
 
 /// Asserts that nothing more was handed over, once the queue shows this depth: what is out is what the test holds.
-pub async fn no_more_than(broker: &dyn Broker, consumer: &mut Consumer, ready: usize, unsettled: usize) {
+pub async fn no_more_than(broker: &dyn Disturbed, consumer: &mut Consumer, ready: usize, unsettled: usize) {
     depth_is(broker, ready, unsettled).await;
     assert!(consumer.deliveries.try_recv().is_err(), "a delivery that should not have come");
 }

@@ -65,6 +65,11 @@ impl Consumer {
         self.outlet.is_some() && self.unsettled.len() < self.prefetch
     }
 
+    /// Whether it will take deliveries as soon as it has room.
+    pub(super) fn takes_part(&self) -> bool {
+        self.outlet.is_some() && self.prefetch > 0
+    }
+
     /// Hands a message over. Gives it back when nobody listens any more.
     pub(super) fn deliver(&mut self, parcel: Box<Parcel>, queue: &Arc<str>) -> Result<(), Box<Parcel>> {
         let Some(outlet) = &self.outlet else { return Err(parcel) };

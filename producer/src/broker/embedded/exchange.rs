@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 
+use crate::broker::topology::{self, Routing};
+
 /// An exchange: routing keys, each bound to one queue. Queues are named by their index.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exchange {
+    routing: Routing,
     bindings: HashMap<String, usize>,
-    /// Where everything goes that no binding wants: an alternate exchange, or all that a fan-out has.
-    otherwise: Option<usize>,
+    /// The exchange that gets what no binding wants.
+    pub(super) alternate: Option<&'static str>,
 }
 
 impl Exchange {
-    /// An exchange that sends to `queue` what no binding wants.
-    pub(super) fn with_rest_to(queue: usize) -> Self {
-        Self { otherwise: Some(queue), ..Self::default() }
+    pub(super) fn new(exchange: &topology::Exchange) -> Self {
+        Self { routing: exchange.routing, bindings: HashMap::new(), alternate: exchange.alternate }
     }
 
     /// Binds a routing key. A binding that is there stays.
@@ -26,8 +28,12 @@ impl Exchange {
         self.bindings.get(key).copied()
     }
 
-    /// Where a message with this routing key goes, if anywhere.
+    /// Where a message with this routing key goes by this exchange's own bindings, if anywhere.
     pub(super) fn route(&self, key: Option<&str>) -> Option<usize> {
-        key.and_then(|key| self.bound(key)).or(self.otherwise)
+        match self.routing {
+            Routing::Direct => self.bound(key?),
+            // Each has one queue at most, bound to everything.
+            Routing::Fanout | Routing::Topic => self.bound(""),
+        }
     }
 }

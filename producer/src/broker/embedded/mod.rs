@@ -26,14 +26,26 @@ mod state;
 use std::sync::Arc;
 
 use ackord_entities::envelope::Message;
+use ackord_entities::ids::Incarnation;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::topology::Topology;
-use super::{Broker, BrokerError, BrokerState, Confirm, Consumer, Depth};
+use super::{
+    Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference, Notice,
+};
 pub use options::EmbeddedOptions;
 use parcel::Parcel;
 use shared::Shared;
+
+/// Messages of one queue. Only a broker in this process can count them exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Waiting for a consumer.
+    pub ready: usize,
+    /// With a consumer, not settled.
+    pub unsettled: usize,
+}
 
 /// The broker in this process. Dropping it closes it.
 pub struct EmbeddedBroker {
@@ -45,6 +57,12 @@ impl EmbeddedBroker {
     #[must_use]
     pub fn new(options: EmbeddedOptions) -> Self {
         Self { shared: Arc::new(Shared::new(options)) }
+    }
+
+    /// The messages of a queue, if there is such a queue.
+    #[must_use]
+    pub fn held(&self, queue: &str) -> Option<Held> {
+        self.shared.state().held(queue)
     }
 
     /// Closes it for good: consumers end after what they were handed, and everything else answers [`BrokerError::Closed`].
@@ -85,8 +103,12 @@ impl Drop for EmbeddedBroker {
 
 #[async_trait]
 impl Broker for EmbeddedBroker {
-    async fn apply(&self, topology: &Topology) -> Result<(), BrokerError> {
+    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
         self.shared.state().apply(topology)
+    }
+
+    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {
+        self.shared.state().verify(topology)
     }
 
     async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
@@ -94,6 +116,11 @@ impl Broker for EmbeddedBroker {
         // Copied before the lock, which consumers need too.
         let parcels = messages.iter().cloned().map(Parcel::new).collect();
         self.shared.state().publish(exchange, parcels)
+    }
+
+    /// Nobody can listen to a broker in this process, so the notices are dropped.
+    async fn announce(&self, _: &[Notice]) -> Result<(), BrokerError> {
+        self.shared.state().takes_messages()
     }
 
     async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError> {
@@ -104,11 +131,20 @@ impl Broker for EmbeddedBroker {
         self.shared.state().depth(queue)
     }
 
+    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
+        self.shared.state().remembers(incarnation)
+    }
+
+    async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError> {
+        self.shared.state().imprint(incarnation)
+    }
+
     fn state(&self) -> watch::Receiver<BrokerState> {
         self.shared.state().watch()
     }
 
-    fn forgets_at_restart(&self) -> bool {
-        true
+    fn description(&self) -> Description {
+        let server = format!("ackord {}", env!("CARGO_PKG_VERSION"));
+        Description { url: "embedded".to_owned(), server: Some(server) }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::Held;
 use super::parcel::Parcel;
-use crate::broker::Depth;
 
 /// Below this many slots the ring is not worth shrinking.
 const SMALL: usize = 1024;
@@ -104,8 +104,8 @@ impl Queue {
         self.line.retain(|other| *other != consumer);
     }
 
-    pub(super) fn depth(&self) -> Depth {
-        Depth { ready: self.fresh.len() + self.returned.len(), unsettled: self.unsettled }
+    pub(super) fn held(&self) -> Held {
+        Held { ready: self.fresh.len() + self.returned.len(), unsettled: self.unsettled }
     }
 
     /// Forgets every message and every consumer.
@@ -150,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn depth_tells_ready_and_unsettled_apart() {
+    fn what_is_held_tells_ready_and_unsettled_apart() {
         let mut queue = queue_of(3);
         let (first, _second) = (queue.take().unwrap(), queue.take().unwrap());
-        assert_eq!(queue.depth(), Depth { ready: 1, unsettled: 2 });
+        assert_eq!(queue.held(), Held { ready: 1, unsettled: 2 });
         queue.put_back(first);
-        assert_eq!(queue.depth(), Depth { ready: 2, unsettled: 1 });
+        assert_eq!(queue.held(), Held { ready: 2, unsettled: 1 });
         queue.settled();
-        assert_eq!(queue.depth(), Depth { ready: 2, unsettled: 0 });
+        assert_eq!(queue.held(), Held { ready: 2, unsettled: 0 });
     }
 
     #[test]

@@ -6,17 +6,18 @@
 mod declare;
 mod settling;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ackord_entities::envelope::{DEATH_QUEUE_HEADER, DEATH_REASON_HEADER};
+use ackord_entities::ids::Incarnation;
 use tokio::sync::watch;
 
-use super::EmbeddedOptions;
 use super::consumer::{Consumer, Outlet};
 use super::exchange::Exchange;
 use super::memory::Memory;
 use super::parcel::Parcel;
 use super::queue::Queue;
+use super::{EmbeddedOptions, Held};
 use crate::broker::topology::DEAD_EXCHANGE;
 use crate::broker::{BrokerError, BrokerState, Confirm, Depth};
 
@@ -27,6 +28,7 @@ pub(super) struct State {
     names: HashMap<String, usize>,
     exchanges: HashMap<&'static str, Exchange>,
     consumers: BTreeMap<u64, Consumer>,
+    incarnations: HashSet<Incarnation>,
     memory: Memory,
     forced_block: bool,
     closed: bool,
@@ -41,6 +43,7 @@ impl State {
             names: HashMap::new(),
             exchanges: HashMap::new(),
             consumers: BTreeMap::new(),
+            incarnations: HashSet::new(),
             memory: Memory::new(options.memory_limit),
             forced_block: false,
             closed: false,
@@ -83,7 +86,7 @@ impl State {
 
     fn route(&mut self, exchange: &str, parcel: Box<Parcel>) -> Confirm {
         let kind = parcel.message.kind.as_deref();
-        match self.exchanges.get(exchange).and_then(|exchange| exchange.route(kind)) {
+        match self.target(exchange, kind) {
             Some(queue) => {
                 self.push(queue, parcel);
                 Confirm::Confirmed
@@ -93,6 +96,12 @@ impl State {
                 None => format!("no queue is bound to a message without a kind at the exchange {exchange}"),
             }),
         }
+    }
+
+    /// The queue that a message goes to, by the exchange's own bindings or those of its alternate.
+    fn target(&self, exchange: &str, key: Option<&str>) -> Option<usize> {
+        let exchange = self.exchanges.get(exchange)?;
+        exchange.route(key).or_else(|| self.exchanges.get(exchange.alternate?)?.route(key))
     }
 
     fn push(&mut self, queue: usize, parcel: Box<Parcel>) {
@@ -115,13 +124,34 @@ impl State {
     }
 
     pub(super) fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
-        Ok(self.queues[self.queue(queue)?].depth())
+        let index = self.queue(queue)?;
+        let takes_part = |consumer: &&Consumer| consumer.queue == index && consumer.takes_part();
+        let consumers = self.consumers.values().filter(takes_part).count();
+        Ok(Depth { ready: self.queues[index].held().ready, consumers })
+    }
+
+    pub(super) fn held(&self, queue: &str) -> Option<Held> {
+        self.names.get(queue).map(|index| self.queues[*index].held())
+    }
+
+    /// Whether it was given this incarnation since it began.
+    pub(super) fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
+        self.open().map(|()| self.incarnations.contains(&incarnation))
+    }
+
+    /// Remembers an incarnation for as long as this broker lives.
+    pub(super) fn imprint(&mut self, incarnation: Incarnation) -> Result<(), BrokerError> {
+        self.takes_messages()?;
+        self.incarnations.insert(incarnation);
+        Ok(())
+    }
+
+    fn open(&self) -> Result<(), BrokerError> {
+        if self.closed { Err(BrokerError::Closed) } else { Ok(()) }
     }
 
     fn queue(&self, name: &str) -> Result<usize, BrokerError> {
-        if self.closed {
-            return Err(BrokerError::Closed);
-        }
+        self.open()?;
         self.names.get(name).copied().ok_or_else(|| BrokerError::NoSuchQueue { queue: name.to_owned() })
     }
 
@@ -162,9 +192,9 @@ impl State {
     /// Moves a message that is out to the dead-letter exchange.
     fn give_up(&mut self, queue: usize, mut parcel: Box<Parcel>, reason: &str) {
         self.memory.release(parcel.weight());
+        let target = self.target(DEAD_EXCHANGE, None);
         let queue = &mut self.queues[queue];
         queue.settled();
-        let target = self.exchanges.get(DEAD_EXCHANGE).and_then(|exchange| exchange.route(None));
         if let Some(target) = target.filter(|_| queue.dead_letters) {
             let headers = &mut parcel.message.other_headers;
             headers.insert(DEATH_REASON_HEADER.to_owned(), reason.to_owned());
