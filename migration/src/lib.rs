@@ -8,6 +8,8 @@ mod m20261120_000001_queue;
 mod m20261120_000002_graph;
 mod m20261120_000003_syntheses;
 mod m20261121_000004_broker;
+mod m20261121_000005_replay_runs;
+mod m20261121_000006_processes;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -24,6 +26,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000002_graph::Migration),
             Box::new(m20261120_000003_syntheses::Migration),
             Box::new(m20261121_000004_broker::Migration),
+            Box::new(m20261121_000005_replay_runs::Migration),
+            Box::new(m20261121_000006_processes::Migration),
         ]
     }
 

@@ -3,7 +3,8 @@
 //! The path of a job through them: [`job`] and [`outbox`] are written together by the publisher; the relay empties
 //! [`outbox`]; the worker's transaction moves [`job`] to its end and writes [`attempt`], [`dead_letter`] or the next
 //! [`outbox`] row beside it. [`lease`], [`dedup`] and [`suspect`] guard who may run; [`message_id`] and [`idempotency`]
-//! recognise what was asked before; [`incarnation`] recognises the broker; [`audit`] and [`pause`] belong to operators.
+//! recognise what was asked before; [`incarnation`] recognises the broker; [`audit`] and [`pause`] belong to operators;
+//! [`probe`] finds out whether anything can be written at all.
 
 pub mod attempt;
 pub mod audit;
@@ -16,6 +17,8 @@ pub mod lease;
 pub mod message_id;
 pub mod outbox;
 pub mod pause;
+pub mod probe;
+pub mod process;
 pub mod retention;
 pub mod state;
 pub mod suspect;

@@ -295,7 +295,9 @@ pub async fn reconcile(
         .text(" FROM jobs WHERE jobs.state IN ('pending', 'running') AND jobs.state <> 'running' AND jobs.kind = COALESCE(")
         .bind(kind.map(str::to_owned))
         .on_postgres("::text")
-        .text(", jobs.kind) ON CONFLICT (job_id) DO NOTHING")
+        // An update of nothing: unlike `DO NOTHING` it waits for a relay that has the row. Should that one remove it, since the
+        // broker confirmed the message before it lost it, the row is written after all.
+        .text(", jobs.kind) ON CONFLICT (job_id) DO UPDATE SET seq = outbox.seq WHERE false")
         .build();
     Ok(tx.execute_raw(statement).await?.rows_affected())
 }
