@@ -19,8 +19,8 @@ macro_rules! typed_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-            schemars::JsonSchema, sea_orm::DeriveValueType,
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema,
+            sea_orm::DeriveValueType,
         )]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
@@ -43,6 +43,13 @@ macro_rules! typed_id {
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(formatter)
+            }
+        }
+
+        /// With its hyphens, as the schema says; the other ways to write a UUID are refused.
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(Self(uuid::fmt::Hyphenated::deserialize(deserializer)?.into_uuid()))
             }
         }
 

@@ -3,9 +3,13 @@
 //! A new kind adds one file here and one line in the catalogue below.
 
 mod backoff;
+pub mod check;
 mod contract;
+mod misfit;
 mod payload;
+mod schema;
 mod spec;
+mod strict;
 mod synthesis;
 
 pub use backoff::Backoff;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Invalid, Job};
+use super::strict::Strict;
+use super::{Invalid, Job, misfit};
 
 /// A payload is at most this long, in bytes of JSON. Larger things belong in a store of their own, the payload names them.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
@@ -67,7 +68,7 @@ pub fn encode<J: Job>(job: &J) -> Result<String, PayloadError> {
     job.validate()?;
     let json = serde_json::to_string(job).map_err(|error| Invalid::new("", error.to_string()))?;
     check_size(json.len())?;
-    check_nul(json.as_bytes())?;
+    check_nul(&json)?;
     Ok(json)
 }
 
@@ -77,44 +78,59 @@ pub fn encode<J: Job>(job: &J) -> Result<String, PayloadError> {
 /// Any [`PayloadError`]; all are permanent but [`PayloadError::NewerVersion`], which a newer program can read.
 pub fn decode<J: Job>(version: u16, body: &[u8]) -> Result<J, PayloadError> {
     check_size(body.len())?;
-    check_nul(body)?;
-    let job: J = match version {
-        version if version == J::VERSION => read(body)?,
-        version if version > J::VERSION || version == 0 => {
-            return Err(PayloadError::NewerVersion { kind: J::KIND, found: version, known: J::VERSION });
-        }
-        version => read_old(version, body)?,
-    };
+    if version > J::VERSION || version == 0 {
+        return Err(PayloadError::NewerVersion { kind: J::KIND, found: version, known: J::VERSION });
+    }
+    let text = text(body)?;
+    check_nul(text)?;
+    let job: J = if version == J::VERSION { read(text)? } else { read_old(version, text)? };
     job.validate()?;
     Ok(job)
 }
 
-fn read<J: Job>(body: &[u8]) -> Result<J, PayloadError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let job = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+/// As UTF-8, and with something in it.
+fn text(body: &[u8]) -> Result<&str, PayloadError> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let before = &body[..error.valid_up_to()];
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let reason = format!("byte {} is not UTF-8", error.valid_up_to() + 1);
+        PayloadError::NotJson { line, column, reason }
+    })?;
+    if text.trim().is_empty() {
+        return Err(PayloadError::NotJson { line: 1, column: 1, reason: "the message is empty".to_owned() });
+    }
+    Ok(text)
+}
+
+fn read<J: Job>(body: &str) -> Result<J, PayloadError> {
+    let mut deserializer = serde_json::Deserializer::from_str(body);
+    let job = serde_path_to_error::deserialize(Strict(&mut deserializer)).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        if inner.is_syntax() || inner.is_eof() { not_json(&inner) } else { invalid(path, &inner) }
+        if inner.is_syntax() || inner.is_eof() {
+            not_json(&inner)
+        } else {
+            misfit::describe(&path, &inner).into()
+        }
     })?;
     deserializer.end().map_err(|error| not_json(&error))?;
     Ok(job)
 }
 
-fn read_old<J: Job>(version: u16, body: &[u8]) -> Result<J, PayloadError> {
-    let mut value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+fn read_old<J: Job>(version: u16, body: &str) -> Result<J, PayloadError> {
+    let mut value: Value = serde_json::from_str(body).map_err(|error| not_json(&error))?;
     for from in version..J::VERSION {
         value = J::upgrade(from, value)?;
     }
-    serde_path_to_error::deserialize(value).map_err(|error| invalid(error.path().to_string(), error.inner()))
+    serde_path_to_error::deserialize(Strict(value))
+        .map_err(|error| misfit::describe(&error.path().to_string(), error.inner()).into())
 }
 
 fn not_json(error: &serde_json::Error) -> PayloadError {
-    PayloadError::NotJson { line: error.line(), column: error.column(), reason: error.to_string() }
-}
-
-fn invalid(path: String, error: &serde_json::Error) -> PayloadError {
-    let field = if path == "." { String::new() } else { path };
-    PayloadError::Invalid(Invalid::new(field, error.to_string()))
+    let reason = error.to_string();
+    let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
+    PayloadError::NotJson { line: error.line(), column: error.column(), reason }
 }
 
 fn check_size(bytes: usize) -> Result<(), PayloadError> {
@@ -122,13 +138,12 @@ fn check_size(bytes: usize) -> Result<(), PayloadError> {
 }
 
 /// Neither database keeps a NUL character in text, so a string that holds one is refused at the door.
-fn check_nul(body: &[u8]) -> Result<(), PayloadError> {
-    const ESCAPE: &[u8] = br"\u0000";
-    if !body.windows(ESCAPE.len()).any(|window| window == ESCAPE) {
+fn check_nul(body: &str) -> Result<(), PayloadError> {
+    if !body.contains(r"\u0000") {
         return Ok(());
     }
     // The text may be an escaped backslash followed by `u0000`: only the parsed value can tell.
-    match serde_json::from_slice::<Value>(body).ok().and_then(|value| find_nul(&value, String::new())) {
+    match serde_json::from_str::<Value>(body).ok().and_then(|value| find_nul(&value, String::new())) {
         Some(field) => Err(Invalid::new(field, "contains a NUL character (\\u0000): remove it").into()),
         None => Ok(()),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemars::Schema;
 
-use super::{Backoff, Job, OnDuplicate, PayloadError, decode};
+use super::{Backoff, Job, OnDuplicate, PayloadError, decode, schema};
 
 /// Everything that is known about a kind without its type.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,7 @@ impl KindSpec {
             max_deferred: J::MAX_DEFERRED,
             on_duplicate: J::ON_DUPLICATE,
             retention: J::RETENTION,
-            schema: schema_of::<J>,
+            schema: schema::of::<J>,
             check: check::<J>,
         }
     }
@@ -85,10 +85,6 @@ impl KindSpec {
     pub fn check(&self, version: u16, body: &[u8]) -> Result<Keys, PayloadError> {
         (self.check)(version, body)
     }
-}
-
-fn schema_of<J: Job>() -> Schema {
-    schemars::schema_for!(J)
 }
 
 fn check<J: Job>(version: u16, body: &[u8]) -> Result<Keys, PayloadError> {

@@ -1,43 +1,52 @@
 //! The kind `synthesis`: write about a topic from the facts of a graph.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::check::{LINE, at_most, between, line};
 use super::{Invalid, Job};
 use crate::graph::{graphs, node};
 use crate::ids::NodeId;
 
+const TOPIC: usize = 500;
+const NAME: usize = 200;
+const STARTING_NODES: usize = 50;
+const BUDGET: RangeInclusive<u32> = 1..=200;
+const WORDS: RangeInclusive<u32> = 50..=5_000;
+
 /// Write about a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = Synthesis::about("How leases keep two workers apart"), example = Synthesis::example())]
 pub struct Synthesis {
     /// What to write about: one line of at most 500 characters.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(length(min = 1, max = TOPIC), regex(pattern = LINE))]
     pub topic: String,
     /// Nodes of the graph to begin with, in this order; without any, those that the topic names.
     #[serde(default)]
-    #[schemars(length(max = 50))]
+    #[schemars(length(max = STARTING_NODES))]
     pub starting_node_ids: Vec<NodeId>,
     /// Nodes that may be visited. Searching costs nothing.
     #[serde(default = "default_budget")]
-    #[schemars(range(min = 1, max = 200))]
+    #[schemars(range(min = *BUDGET.start(), max = *BUDGET.end()))]
     pub exploration_budget: u32,
     /// Who may see the result.
     #[serde(default)]
     pub visibility: Visibility,
     /// Who asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 200))]
+    #[schemars(length(min = 1, max = NAME), regex(pattern = LINE))]
     pub creator_id: Option<String>,
     /// The graph, by its slug or its id.
     #[serde(default = "default_graph")]
-    #[schemars(length(min = 1, max = 200))]
+    #[schemars(length(min = 1, max = NAME), regex(pattern = LINE))]
     pub graph: String,
     /// The text may have about this many words.
     #[serde(default = "default_words")]
-    #[schemars(range(min = 50, max = 5000))]
+    #[schemars(range(min = *WORDS.start(), max = *WORDS.end()))]
     pub max_words: u32,
 }
 
@@ -86,6 +95,16 @@ impl Synthesis {
             max_words: default_words(),
         }
     }
+
+    /// One with every field, for those who read the schema.
+    fn example() -> Self {
+        Self {
+            starting_node_ids: vec![NodeId(uuid::uuid!("4bbb81e4-17c6-5b33-a4c1-6c3a9a2f4f0e"))],
+            visibility: Visibility::Private,
+            creator_id: Some("anna".to_owned()),
+            ..Self::about("The outbox")
+        }
+    }
 }
 
 impl Job for Synthesis {
@@ -102,42 +121,15 @@ impl Job for Synthesis {
     }
 
     fn validate(&self) -> Result<(), Invalid> {
-        line("topic", &self.topic, 500)?;
-        line("graph", &self.graph, 200)?;
+        line("topic", &self.topic, TOPIC)?;
+        line("graph", &self.graph, NAME)?;
         if let Some(creator) = &self.creator_id {
-            line("creator_id", creator, 200)?;
+            line("creator_id", creator, NAME)?;
         }
-        if self.starting_node_ids.len() > 50 {
-            let reason = format!("{} nodes are too many: give at most 50", self.starting_node_ids.len());
-            return Err(Invalid::new("starting_node_ids", reason));
-        }
-        between("exploration_budget", self.exploration_budget, 1, 200)?;
-        between("max_words", self.max_words, 50, 5_000)
+        at_most("starting_node_ids", &self.starting_node_ids, STARTING_NODES)?;
+        between("exploration_budget", self.exploration_budget, &BUDGET)?;
+        between("max_words", self.max_words, &WORDS)
     }
-}
-
-fn line(field: &str, text: &str, longest: usize) -> Result<(), Invalid> {
-    let length = text.chars().count();
-    if text.trim().is_empty() {
-        return Err(Invalid::new(field, "is empty"));
-    }
-    if length > longest {
-        return Err(Invalid::new(field, format!("has {length} characters: give at most {longest}")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Invalid::new(
-            field,
-            "holds a line break or another control character: give one line of text",
-        ));
-    }
-    Ok(())
-}
-
-fn between(field: &str, value: u32, least: u32, most: u32) -> Result<(), Invalid> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(Invalid::new(field, format!("is {value}: give {least} to {most}")))
 }
 
 #[cfg(test)]
