@@ -1,39 +1,16 @@
 //! Kills at random moments under load. The seed is printed; `ACKORD_SEED` repeats it, as far as a race can be repeated.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::process::{Testbed, soak};
-
-/// A small generator of its own, because a seed must mean the same next year (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn from_environment() -> Self {
-        let seed = std::env::var("ACKORD_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        eprintln!("repeat with ACKORD_SEED={seed}");
-        Self(seed | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
-
-    fn number(&mut self, limit: u64) -> usize {
-        usize::try_from(self.below(limit)).unwrap()
-    }
-}
+use crate::random::Random;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_at_random_moments_under_load_loses_and_doubles_nothing() {
     let rounds = if soak() { 300 } else { 20 };
-    let mut random = Random::from_environment();
+    let mut random = Random::from_environment(0);
     let mut testbed = Testbed::new().await;
     let mut published = Vec::new();
     for round in 0..rounds {

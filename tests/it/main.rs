@@ -4,6 +4,7 @@
 
 mod process;
 mod program;
+mod random;
 
 mod cli_answers;
 mod cli_bad_input;

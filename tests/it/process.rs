@@ -25,13 +25,21 @@ pub(crate) fn soak() -> bool {
     std::env::var("ACKORD_SOAK").is_ok_and(|value| value == "1")
 }
 
-/// A SQLite file of its own and the program that works on it.
+/// Where a testbed keeps its jobs and messages.
+enum Home {
+    /// A SQLite file; the broker is embedded.
+    File(PathBuf),
+    /// A Postgres database, and a virtual host of RabbitMQ.
+    Servers { database: String, direct: String, broker: String, _kept: Box<dyn Send + Sync> },
+}
+
+/// A place of its own for jobs, and the program that works on it.
 pub(crate) struct Testbed {
     folder: TempDir,
     program: PathBuf,
     /// What stands before the program on the command line.
     prefix: Vec<String>,
-    database: PathBuf,
+    home: Home,
     /// Ids that a publisher printed: jobs that must not be lost.
     pub(crate) accepted: Vec<String>,
 }
@@ -48,7 +56,17 @@ impl Testbed {
 
     /// A file that is not there yet, worked on by a program that is run by `prefix`.
     pub(crate) async fn at(folder: TempDir, database: PathBuf, prefix: Vec<String>) -> Self {
-        Self { folder, program: program().await, prefix, database, accepted: Vec::new() }
+        Self { folder, program: program().await, prefix, home: Home::File(database), accepted: Vec::new() }
+    }
+
+    /// A prepared database and a virtual host on servers. `kept` lives as long as the testbed.
+    pub(crate) async fn on(database: String, broker: String, kept: impl Send + Sync + 'static) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::Servers { direct: database.clone(), database, broker, _kept: Box::new(kept) };
+        let testbed =
+            Self { folder, program: program().await, prefix: Vec::new(), home, accepted: Vec::new() };
+        testbed.prepare().await;
+        testbed
     }
 
     pub(crate) async fn prepare(&self) {
@@ -58,7 +76,18 @@ impl Testbed {
 
     /// The SQLite file.
     pub(crate) fn database(&self) -> &Path {
-        &self.database
+        match &self.home {
+            Home::File(path) => path,
+            Home::Servers { .. } => panic!("this testbed has no file"),
+        }
+    }
+
+    /// Publishers and audits go another way to the same database than the workers.
+    pub(crate) fn publish_at(&mut self, url: &str) {
+        match &mut self.home {
+            Home::File(_) => panic!("there is one way to a file"),
+            Home::Servers { direct, .. } => url.clone_into(direct),
+        }
     }
 
     /// The same file with other words before the program.
@@ -77,7 +106,13 @@ impl Testbed {
                 command
             }
         };
-        command.arg(arguments[0]).arg("--database").arg(&self.database).args(&arguments[1..]);
+        command.arg(arguments[0]).arg("--database");
+        match &self.home {
+            Home::File(path) => command.arg(path),
+            Home::Servers { database, .. } if arguments[0] == "up" => command.arg(database),
+            Home::Servers { direct, .. } => command.arg(direct),
+        };
+        command.args(&arguments[1..]);
         command.env_remove("FAILPOINTS").stdin(Stdio::null()).kill_on_drop(true);
         command
     }
@@ -119,6 +154,10 @@ impl Testbed {
     /// Starts a worker. With `fault`, the point of that name kills it: `name=return`, `name=2*off->return`.
     pub(crate) fn up(&self, arguments: &[&str], fault: Option<&str>) -> Up {
         let mut all = vec!["up"];
+        if let Home::Servers { broker, .. } = &self.home {
+            // A dead worker's lease is waited for: there is no lock that would say that it is dead.
+            all.extend(["--broker", broker, "--lease", "1500", "--sweep", "200"]);
+        }
         all.extend_from_slice(arguments);
         let mut command = self.command(&all);
         if let Some(fault) = fault {
@@ -160,18 +199,43 @@ impl Testbed {
         self.eventually(what, async || Some(self.audit().await).filter(&condition)).await
     }
 
+    /// The same for what may take so many times as long.
+    pub(crate) async fn until_within(
+        &self,
+        patience: u32,
+        what: &str,
+        condition: impl Fn(&Audit) -> bool,
+    ) -> Audit {
+        let found = async || Some(self.audit().await).filter(&condition);
+        self.eventually_within(PATIENCE * patience, what, found).await
+    }
+
     /// Waits until the worker's log has a text.
     pub(crate) async fn until_log_says(&self, wanted: &str) {
-        self.eventually(wanted, async || self.log().contains(wanted).then_some(())).await;
+        self.until_said(wanted, 1).await;
+    }
+
+    /// Waits until the worker's log has had a text so often.
+    pub(crate) async fn until_said(&self, wanted: &str, times: usize) {
+        self.eventually(wanted, async || (self.times_said(wanted) >= times).then_some(())).await;
     }
 
     /// How often the log has said that.
     pub(crate) fn times_said(&self, what: &str) -> usize {
-        self.log().matches(what).count()
+        self.whole_log().matches(what).count()
     }
 
-    pub(crate) async fn eventually<T>(&self, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) async fn eventually<T>(&self, what: &str, condition: impl AsyncFnMut() -> Option<T>) -> T {
+        self.eventually_within(PATIENCE, what, condition).await
+    }
+
+    async fn eventually_within<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut condition: impl AsyncFnMut() -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(found) = condition().await {
                 return found;
@@ -225,7 +289,7 @@ impl Testbed {
 
     /// How many jobs the file of what is in flight names.
     pub(crate) fn in_flight(&self) -> usize {
-        let mut path = self.database.as_os_str().to_owned();
+        let mut path = self.database().as_os_str().to_owned();
         path.push(".in-flight");
         let bytes = std::fs::read(path).unwrap();
         bytes.chunks(16).filter(|slot| slot.iter().any(|byte| *byte != 0)).count()
@@ -233,9 +297,13 @@ impl Testbed {
 
     /// The end of what the workers logged.
     pub(crate) fn log(&self) -> String {
-        let log = std::fs::read_to_string(self.log_path()).unwrap_or_default();
+        let log = self.whole_log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     fn log_path(&self) -> PathBuf {
@@ -256,6 +324,11 @@ impl Up {
         let mut stdout = BufReader::new(self.child.stdout.take().unwrap());
         timeout(PATIENCE, stdout.read_line(&mut line)).await.expect("it says something").unwrap();
         assert_eq!(line, "ready\n", "{}", self.read_log());
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Waits for its end.

@@ -1,0 +1,30 @@
+//! A worker that stands still for longer than its lease and wakes up late.
+
+use rustix::process::Signal;
+
+use super::on_servers;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_frozen_past_its_lease_wakes_up_and_writes_nothing() {
+    let jobs = [("long", 3), ("count", 20)];
+    let Some(mut testbed) = on_servers().await else { return };
+    let mut frozen = testbed.up(&[], None);
+    frozen.ready().await;
+    testbed.publish_with(&["--milliseconds", "1000"], &jobs).await;
+    testbed.until("the long ones run", |audit| audit.leases == 3).await;
+    frozen.signal(Signal::STOP);
+    let mut other = testbed.up(&[], None);
+    other.ready().await;
+    testbed.until("the other one has done them", |audit| audit.kinds["long"].succeeded == 3).await;
+    frozen.signal(Signal::CONT);
+    // What it still had is redelivered or put back; the lease of its own that it believes in is none.
+    testbed.until_log_says("the lease is lost, the work is stopped").await;
+    testbed.publish(&[("count", 5)]).await;
+    let audit = testbed.until("all work ends", |audit| audit.unfinished() == 0 && audit.outbox == 0).await;
+    testbed.assert_clean(&audit, &[("long", 3), ("count", 25)]);
+    assert_eq!(audit.kinds["long"].attempts, 2, "the frozen one's try was lost");
+    for up in [frozen, other] {
+        up.signal(Signal::TERM);
+        up.ends_well().await;
+    }
+}

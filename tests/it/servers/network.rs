@@ -1,0 +1,86 @@
+//! What can happen between a worker and its servers.
+
+use ackord_entities::testing::TestDatabase;
+use ackord_test_servers::{PostgresOptions, PostgresServer, Proxy, VirtualHost};
+use rstest::rstest;
+use sea_orm::DbBackend;
+
+use super::load::Load;
+use crate::process::Testbed;
+
+/// How the network fails.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// Connections break, and new ones are refused.
+    Cut,
+    /// Nothing breaks and nothing arrives.
+    BlackHole,
+}
+
+impl Failure {
+    async fn begin(self, proxy: &Proxy) {
+        match self {
+            Self::Cut => proxy.cut().await,
+            Self::BlackHole => proxy.black_hole().await,
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_to_the_broker_that_fails(#[values(Failure::Cut, Failure::BlackHole)] failure: Failure) {
+    let Some(database) = TestDatabase::empty(DbBackend::Postgres).await else { return };
+    let Some(host) = VirtualHost::new().await else { return };
+    let proxy = Proxy::to(host.address()).await;
+    let broker = host.url_at(proxy.address());
+    let testbed = Testbed::on(database.url().to_owned(), broker, (database, host)).await;
+    let mut load = Load::started_with(testbed, &["--heartbeat", "1"]).await;
+    for round in 1..=2 {
+        failure.begin(&proxy).await;
+        load.publish().await;
+        load.testbed.until_said("the broker is not there", 2 * round).await;
+        proxy.restore().await;
+    }
+    load.ends_well().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_to_the_database_that_fails(#[values(Failure::Cut, Failure::BlackHole)] failure: Failure) {
+    let Some(server) = PostgresServer::start(PostgresOptions::default()).await else { return };
+    let Some(host) = VirtualHost::new().await else { return };
+    let proxy = Proxy::to(server.address()).await;
+    server.psql("CREATE DATABASE jobs").await.unwrap();
+    let direct = server.url_of("jobs");
+    let through = server.url_at(proxy.address(), "jobs");
+    let mut testbed = Testbed::on(through, host.url().to_owned(), host).await;
+    testbed.publish_at(&direct);
+    let mut load = Load::started(testbed).await;
+    for _ in 0..2 {
+        failure.begin(&proxy).await;
+        load.publish().await;
+        load.testbed.until_log_says("the database is away").await;
+        proxy.restore().await;
+    }
+    load.ends_well().await;
+}
+
+/// The server has committed and the worker is not told: what was done is found done.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_whose_answer_is_lost() {
+    let Some(server) = PostgresServer::start(PostgresOptions::default()).await else { return };
+    let Some(host) = VirtualHost::new().await else { return };
+    let proxy = Proxy::to(server.address()).await;
+    server.psql("CREATE DATABASE jobs").await.unwrap();
+    let direct = server.url_of("jobs");
+    let through = server.url_at(proxy.address(), "jobs");
+    let mut testbed = Testbed::on(through, host.url().to_owned(), host).await;
+    testbed.publish_at(&direct);
+    let mut load = Load::started(testbed).await;
+    for _ in 0..20 {
+        let trap = proxy.lose_commit().await;
+        load.publish().await;
+        trap.sprung().await;
+    }
+    load.ends_well().await;
+}

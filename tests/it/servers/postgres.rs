@@ -1,0 +1,87 @@
+//! What can happen to Postgres while jobs run. Nothing is acknowledged that it has not committed.
+
+use ackord_test_servers::{PostgresOptions, PostgresServer, Shutdown, VirtualHost};
+
+use super::load::Load;
+use crate::process::Testbed;
+
+const DATABASE: &str = "jobs";
+
+/// A testbed on a server that only this test has.
+async fn on_server(server: &PostgresServer) -> Option<Testbed> {
+    let host = VirtualHost::new().await?;
+    server.psql(&format!("CREATE DATABASE {DATABASE}")).await.unwrap();
+    Some(Testbed::on(server.url_of(DATABASE), host.url().to_owned(), host).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_killed_and_started_again_under_load() {
+    let Some(mut server) = PostgresServer::start(PostgresOptions::default()).await else { return };
+    let Some(testbed) = on_server(&server).await else { return };
+    let mut load = Load::started(testbed).await;
+    for _ in 0..3 {
+        load.publish().await;
+        server.kill();
+        load.testbed.until_log_says("the database is away").await;
+        server.restart().await;
+    }
+    load.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_stopped_and_started_under_load() {
+    let Some(mut server) = PostgresServer::start(PostgresOptions::default()).await else { return };
+    let Some(testbed) = on_server(&server).await else { return };
+    let mut load = Load::started(testbed).await;
+    for _ in 0..3 {
+        load.publish().await;
+        server.stop(Shutdown::Fast).await;
+        server.restart().await;
+    }
+    load.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backends_that_are_killed_under_load_again_and_again() {
+    let Some(server) = PostgresServer::start(PostgresOptions::default()).await else { return };
+    let Some(testbed) = on_server(&server).await else { return };
+    let mut load = Load::started(testbed).await;
+    let mut killed = 0;
+    for _ in 0..10 {
+        // Published first: a publisher of its own gives up when its transaction is killed, as it should.
+        load.publish().await;
+        killed += server.kill_backends().await;
+    }
+    assert!(killed >= 10, "only {killed} backends were killed");
+    load.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_free_connection_holds_the_work_up_and_nothing_more() {
+    let options = PostgresOptions { max_connections: 25, ..PostgresOptions::default() };
+    let Some(server) = PostgresServer::start(options).await else { return };
+    let Some(testbed) = on_server(&server).await else { return };
+    let mut load = Load::started(testbed).await;
+    load.publish().await;
+    // Somebody takes every connection that is left, while those of the processes are thrown out.
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        server.kill_backends().await;
+        others.extend(take_connections(&server, 20).await);
+        load.testbed.until_log_says("too many clients").await;
+        others.clear();
+    }
+    load.ends_well().await;
+}
+
+/// Connections that are held until they are dropped: as many of `wanted` as the server gives.
+async fn take_connections(server: &PostgresServer, wanted: usize) -> Vec<tokio::process::Child> {
+    let mut taken = Vec::new();
+    for _ in 0..wanted {
+        let mut command = tokio::process::Command::new("psql");
+        command.arg(server.url_of("postgres")).args(["-q", "-c", "SELECT pg_sleep(600)"]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).kill_on_drop(true);
+        taken.push(command.spawn().unwrap());
+    }
+    taken
+}
