@@ -1,15 +1,14 @@
-//! Telling a broker that forgot what it has to know.
+//! Sending messages again because somebody asked for it.
 
 use ackord_entities::database::Database;
-use ackord_entities::fault;
 use ackord_entities::queue::outbox;
 use sea_orm::DbErr;
 
 use crate::doorbell::Doorbell;
 
 /// Writes the messages of unfinished jobs again that wait nowhere else; with `kind`, of that kind only. Answers how many.
-/// The embedded broker starts empty, so this runs at every start with it. A message that was not lost after all comes twice
-/// and is found stale or done.
+/// For an operator who purged a queue; what a broker lost by itself, the keeper of the topology notices. A message that was not lost after all
+/// comes twice and is found stale or done.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -17,9 +16,7 @@ pub async fn reconcile(database: &Database, kind: Option<&str>, doorbell: &Doorb
     let tx = database.begin().await?;
     let now = database.clock().now(&tx).await?;
     let written = outbox::reconcile(&tx, kind, now).await?;
-    fault::point("reconcile_before_commit");
     tx.commit().await?;
-    fault::point("reconcile_after_commit");
     doorbell.ring();
     Ok(written)
 }
