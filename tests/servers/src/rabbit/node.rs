@@ -1,0 +1,286 @@
+//! One RabbitMQ of a test's own.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use uuid::Uuid;
+
+use crate::folder::Folder;
+use crate::management::Management;
+use crate::process::{AtOurDeath, Process, command, tail};
+use crate::wait::eventually;
+
+use super::certificates::Certificates;
+use super::epmd::Epmd;
+use super::installation::Installation;
+use super::settings::{self, Ports, RabbitOptions};
+
+/// Six seconds on an idle machine; many tests may be starting theirs at once.
+const START: Duration = Duration::from_secs(110);
+const STOP: Duration = Duration::from_secs(60);
+
+/// A RabbitMQ server with its own data, ports and Erlang cookie. Dropping it kills it and removes all that it stored.
+#[derive(Debug)]
+pub struct RabbitNode {
+    process: Option<Process>,
+    name: String,
+    installation: Installation,
+    ports: Ports,
+    environment: Vec<(&'static str, String)>,
+    certificates: Option<Certificates>,
+    _epmd: Arc<Epmd>,
+    // Removed after the process has ended.
+    folder: Folder,
+}
+
+/// What the nodes of one cluster share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) installation: Installation,
+    pub(super) epmd: Arc<Epmd>,
+    pub(super) cookie: String,
+    /// All nodes' names.
+    pub(super) peers: Vec<String>,
+}
+
+impl Shared {
+    /// `None` where RabbitMQ is not installed and need not be.
+    pub(super) async fn new(options: &RabbitOptions, peers: Vec<String>) -> Option<Self> {
+        let installation = Installation::find(options.home.as_deref())?;
+        let epmd = Arc::new(Epmd::start(&installation).await);
+        // Only who knows it may command the nodes.
+        let cookie = format!("{}{}", Uuid::now_v7().simple(), Uuid::now_v7().simple());
+        Some(Self { installation, epmd, cookie, peers })
+    }
+}
+
+impl RabbitNode {
+    /// Starts a node and waits until it answers. `None` where RabbitMQ is not installed.
+    ///
+    /// # Panics
+    /// When it does not start, and when it is not installed although `CI` or `ACKORD_TEST_REQUIRE_RABBITMQ` asks for it.
+    pub async fn start(options: RabbitOptions) -> Option<Self> {
+        let name = "alone@localhost".to_owned();
+        let shared = Shared::new(&options, vec![name.clone()]).await?;
+        let mut node = Self::prepare(name, &options, &shared);
+        node.launch();
+        node.ready().await;
+        Some(node)
+    }
+
+    pub(super) fn prepare(name: String, options: &RabbitOptions, shared: &Shared) -> Self {
+        let (folder, ports) = (Folder::in_target(), Ports::free());
+        let certificates = options.tls.then(|| Certificates::write(&folder));
+        let [main_file, advanced, plugins] =
+            settings::write(&folder, &ports, options, certificates.as_ref(), &shared.peers);
+        folder.write_secret(".erlang.cookie", &shared.cookie);
+        let environment = vec![
+            ("HOME", folder.path().display().to_string()),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
+            ("ERL_EPMD_PORT", shared.epmd.port().to_string()),
+            ("RABBITMQ_NODENAME", name.clone()),
+            ("RABBITMQ_DIST_PORT", ports.distribution.number().to_string()),
+            ("RABBITMQ_CONFIG_FILE", main_file),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", advanced),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", plugins),
+            ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
+            ("RABBITMQ_MNESIA_BASE", folder.join("data")),
+            ("RABBITMQ_LOG_BASE", folder.join("log")),
+            ("RABBITMQ_PID_FILE", folder.join("pid")),
+            // One scheduler that sleeps when there is nothing to do, and the port mapper is there.
+            (
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false \
+                 -kernel inet_dist_use_interface {127,0,0,1}"
+                    .to_owned(),
+            ),
+            // The script becomes the server instead of watching it, so that our signals reach the server.
+            ("RABBITMQ_ALLOW_INPUT", "1".to_owned()),
+        ];
+        Self {
+            process: None,
+            name,
+            installation: shared.installation.clone(),
+            ports,
+            environment,
+            certificates,
+            _epmd: Arc::clone(&shared.epmd),
+            folder,
+        }
+    }
+
+    /// `name@host`, as the management API calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it listens for AMQP.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.amqp.number()).into()
+    }
+
+    /// `amqp://` with the administrator of the virtual host `/`.
+    pub fn url(&self) -> String {
+        self.url_at(self.address())
+    }
+
+    /// The same through another address, as that of a [`Proxy`](crate::Proxy).
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        format!("amqp://guest:guest@{address}/%2f")
+    }
+
+    /// `amqps://localhost`, for a node with TLS.
+    pub fn tls_url(&self) -> String {
+        assert!(self.certificates.is_some(), "this node was started without TLS");
+        format!("amqps://guest:guest@localhost:{}/%2f", self.ports.tls.number())
+    }
+
+    /// The certificates of a node with TLS.
+    pub fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().expect("this node was started with TLS")
+    }
+
+    /// `http://USER:PASSWORD@HOST:PORT` of its management API.
+    pub fn management_url(&self) -> String {
+        format!("http://guest:guest@127.0.0.1:{}", self.ports.management.number())
+    }
+
+    /// Its management API, looking at the virtual host `/`.
+    pub fn management(&self) -> Management {
+        Management::new(&self.management_url(), "/")
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// SIGKILL: the process is gone when this returns. What it had confirmed is on its disk.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// SIGTERM, and waits until it has stopped in order.
+    pub async fn stop(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        // A frozen one would not take the request.
+        process.signal(Signal::CONT);
+        process.signal(Signal::TERM);
+        let deadline = Instant::now() + STOP;
+        while process.ended().is_none() {
+            assert!(Instant::now() < deadline, "{} does not stop", self.name);
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    /// Starts it again with the same data and ports, after it was killed or stopped; one that runs is stopped first.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.launch();
+        self.ready().await;
+    }
+
+    /// Kills it, removes all that it stored and starts it again: a disk was lost.
+    pub async fn wipe(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(self.folder.path().join("data")).expect("the data can be removed");
+        self.launch();
+        self.ready().await;
+    }
+
+    /// SIGSTOP: connections stay and nothing answers.
+    pub fn freeze(&mut self) {
+        self.running().signal(Signal::STOP);
+    }
+
+    /// SIGCONT: it goes on where it was.
+    pub fn thaw(&mut self) {
+        self.running().signal(Signal::CONT);
+    }
+
+    /// The memory alarm: while it is on, the server reads nothing more from connections that publish.
+    pub async fn alarm(&self, on: bool) {
+        let watermark = if on { "0.000001" } else { "0.6" };
+        self.ctl(&["set_vm_memory_high_watermark", watermark]).await.expect("the watermark can be set");
+        let (management, name) = (self.management(), self.name.as_str());
+        eventually("the alarm is as it should be", START, || {
+            let management = management.clone();
+            async move {
+                let nodes = management.nodes().await.ok()?;
+                nodes.iter().any(|node| node.name == name && node.mem_alarm == on).then_some(())
+            }
+        })
+        .await;
+    }
+
+    /// `rabbitmqctl ..` on this node: what it printed, or what it complained of.
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = command(&self.installation.ctl, None, AtOurDeath::Kill);
+        command.envs(self.environment.iter().cloned()).arg("--quiet").args(arguments);
+        // It ends before this process can, and its parent thread waits for it.
+        let output = tokio::task::spawn_blocking(move || command.output()).await;
+        let output = output.expect("no panic").expect("rabbitmqctl can be started");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            Ok(printed)
+        } else {
+            Err(printed + &String::from_utf8_lossy(&output.stderr))
+        }
+    }
+
+    pub(super) fn launch(&mut self) {
+        assert!(self.process.is_none(), "{} runs already", self.name);
+        let mut command: Command = command(&self.installation.server, None, AtOurDeath::Kill);
+        command.envs(self.environment.iter().cloned()).arg("-noinput");
+        self.process = Some(Process::start(command, &self.log_file()));
+    }
+
+    /// Ready when it speaks AMQP and its management API knows the node.
+    pub(super) async fn ready(&mut self) {
+        let (management, deadline) = (self.management(), Instant::now() + START);
+        let address = self.address();
+        loop {
+            let speaks = tokio::task::spawn_blocking(move || speaks_amqp(address)).await.expect("no panic");
+            if speaks && management.overview().await.is_ok() {
+                return;
+            }
+            let log = self.log_file();
+            let ended = self.process.as_mut().expect("it was started").ended();
+            assert!(ended.is_none(), "RabbitMQ ended with {ended:?}:\n{}", tail(&log));
+            assert!(Instant::now() < deadline, "RabbitMQ is not ready within {START:?}:\n{}", tail(&log));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Whether it was started and not killed or stopped since.
+    pub fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
+    fn running(&self) -> &Process {
+        self.process.as_ref().expect("the node runs")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("output")
+    }
+}
+
+/// The client's greeting; a server that takes it answers with a method frame.
+fn speaks_amqp(address: SocketAddr) -> bool {
+    let greet = || -> std::io::Result<u8> {
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+        let mut first = [0];
+        stream.read_exact(&mut first)?;
+        Ok(first[0])
+    };
+    greet().is_ok_and(|first| first == 1)
+}
