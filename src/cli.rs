@@ -23,12 +23,13 @@ Examples:
 Configuration: ackord.toml, then the environment (ACKORD_DATABASE, ACKORD_BROKER, ACKORD_LISTEN,
 ACKORD_LOG, ..), then flags; the later one counts. `ackord config` shows what came of it.
 Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 refused, 5 database,
-6 the job waited for ended badly, 7 timed out.";
+6 the job waited for ended badly, 7 timed out, 8 broker, 9 findings of doctor or verify.";
 
 const DATABASE_HELP: &str =
     "Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME [default: sqlite:.ackord/ackord.db]";
 
-const BROKER_HELP: &str = "Broker: embedded, amqp://USER:PASSWORD@HOST/VHOST or amqps://.. [default: embedded]";
+const BROKER_HELP: &str =
+    "Broker: embedded, amqp://USER:PASSWORD@HOST/VHOST or amqps://.. [default: embedded]";
 
 /// Durable jobs: a message is acknowledged only when the database agrees.
 #[derive(Debug, Parser)]
@@ -66,6 +67,8 @@ struct Global {
 enum Command {
     Demo(commands::demo::DemoArgs),
     Up(commands::up::UpArgs),
+    Work(commands::work::WorkArgs),
+    Relay(commands::relay::RelayArgs),
     Import(commands::import::ImportArgs),
     Publish(commands::publish::PublishArgs),
     Jobs(commands::jobs::JobsArgs),
@@ -83,6 +86,8 @@ impl Command {
         match self {
             Self::Demo(args) => args.run(session).await,
             Self::Up(args) => args.run(session).await,
+            Self::Work(args) => args.run(session).await,
+            Self::Relay(args) => args.run(session).await,
             Self::Import(args) => args.run(session).await,
             Self::Publish(args) => args.run(session).await,
             Self::Jobs(args) => args.run(session).await,
@@ -101,6 +106,16 @@ impl Command {
         match self {
             Self::Demo(args) => args.concurrency.clone(),
             Self::Up(args) => args.concurrency.clone(),
+            Self::Work(args) => args.concurrency.clone(),
+            _ => None,
+        }
+    }
+
+    fn listen(&self) -> Option<String> {
+        match self {
+            Self::Up(args) => args.listen.clone(),
+            Self::Work(args) => args.listen.clone(),
+            Self::Relay(args) => args.listen.clone(),
             _ => None,
         }
     }
@@ -108,7 +123,7 @@ impl Command {
     /// The log's filter where none is configured. A service tells what it does, a verb only what is wrong.
     fn default_log(&self) -> &'static str {
         match self {
-            Self::Up(_) => "info",
+            Self::Up(_) | Self::Work(_) | Self::Relay(_) => "info",
             _ => "warn",
         }
     }
@@ -132,7 +147,7 @@ fn start(cli: Cli, terminal: Terminal) -> Result<Exit, Problem> {
         file: cli.global.config,
         database: cli.global.database,
         broker: cli.global.broker,
-        listen: None,
+        listen: cli.command.listen(),
         log: cli.global.log,
         log_format: cli.global.log_format,
         concurrency: cli.command.concurrency(),

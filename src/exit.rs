@@ -20,12 +20,16 @@ pub(crate) enum Exit {
     JobEndedBadly = 6,
     /// The time to wait was over first.
     TimedOut = 7,
+    /// The broker refuses us, or has a queue that is not as it has to be.
+    Broker = 8,
+    /// `doctor` or `topology verify` found something that is not as it should be.
+    Findings = 9,
 }
 
 impl Exit {
     /// All of them, by number.
     #[cfg(test)]
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Success,
         Self::Failure,
         Self::Usage,
@@ -34,6 +38,8 @@ impl Exit {
         Self::Database,
         Self::JobEndedBadly,
         Self::TimedOut,
+        Self::Broker,
+        Self::Findings,
     ];
 
     /// The number that the shell sees.
@@ -52,6 +58,8 @@ impl Exit {
             Self::Database => "database",
             Self::JobEndedBadly => "job_ended_badly",
             Self::TimedOut => "timed_out",
+            Self::Broker => "broker",
+            Self::Findings => "findings",
         }
     }
 }

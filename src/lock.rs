@@ -14,6 +14,20 @@ pub(crate) struct WorkerLock {
     _file: File,
 }
 
+/// Takes the lock of the SQLite file `database` for `ackord VERB`.
+///
+/// # Errors
+/// As [`take`]; a verb that is meant to run beside others is told that a file has room for one.
+pub(crate) fn take_for(database: &Path, verb: &str) -> Result<WorkerLock, Problem> {
+    take(database).map_err(|problem| match verb {
+        "work" | "relay" => problem.remedy(
+            "one process works on a SQLite file: run `ackord up`, which is everything in one, or keep the jobs in Postgres \
+             (--database postgres://..) to run `work` and `relay` beside each other",
+        ),
+        _ => problem,
+    })
+}
+
 /// Takes the lock of the SQLite file `database`.
 ///
 /// # Errors

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use ackord_consumers::worker::WorkerError;
 use ackord_entities::database::{DatabaseError, Fault, Location, classify};
 use ackord_entities::jobs::{CatalogueError, PayloadError};
 use ackord_producer::EnqueueError;
+use ackord_producer::broker::{BrokerError, ConnectError};
 use sea_orm::DbErr;
 
 use crate::exit::Exit;
@@ -61,6 +63,15 @@ impl Problem {
             if cause.is::<PayloadError>() || matches!(cause.downcast_ref(), Some(EnqueueError::Payload(_))) {
                 return Self::usage(chain(error));
             }
+            if let Some(broker) = cause.downcast_ref::<BrokerError>() {
+                return Self { remedy: remedy_of_broker(broker), ..Self::new(Exit::Broker, chain(error)) };
+            }
+            if let Some(broker) = cause.downcast_ref::<ConnectError>() {
+                return Self::new(exit_of_connecting(broker), chain(error));
+            }
+            if let Some(WorkerError::TooSlow(_)) = cause.downcast_ref() {
+                return Self::refused(chain(error));
+            }
             if cause.is::<CatalogueError>() {
                 return Self::not_found(chain(error));
             }
@@ -87,6 +98,28 @@ fn exit_of_opening(error: &DatabaseError) -> Exit {
         DatabaseError::UnknownScheme { .. } | DatabaseError::NoPath => Exit::Usage,
         _ => Exit::Database,
     }
+}
+
+/// What stands in the configuration is the user's; everything else is the broker's.
+fn exit_of_connecting(error: &ConnectError) -> Exit {
+    match error {
+        ConnectError::Url { .. } | ConnectError::File { .. } | ConnectError::TlsOptions { .. } => Exit::Usage,
+        _ => Exit::Broker,
+    }
+}
+
+fn remedy_of_broker(error: &BrokerError) -> Option<String> {
+    let remedy = match error {
+        BrokerError::Mismatch { .. } => {
+            "`ackord topology verify` lists every difference; nothing is ever deleted or replaced for you"
+        }
+        BrokerError::Closed => "check that the broker runs and that --broker leads to it",
+        BrokerError::NoSuchQueue { .. } | BrokerError::NoSuchExchange { .. } => {
+            "`ackord topology apply` declares what is missing"
+        }
+        _ => return None,
+    };
+    Some(remedy.to_owned())
 }
 
 /// A statement failed on a database that could be opened: read-only, locked and full files show only then.

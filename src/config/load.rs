@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const FILE: &str = "ackord.toml";
 
 /// Keys that the environment can set, each with its name there.
-const ENVIRONMENT: [(&str, &str); 11] = [
+const ENVIRONMENT: [(&str, &str); 12] = [
     ("database", "ACKORD_DATABASE"),
     ("database_listen", "ACKORD_DATABASE_LISTEN"),
     ("broker", "ACKORD_BROKER"),
@@ -26,6 +26,7 @@ const ENVIRONMENT: [(&str, &str); 11] = [
     ("otlp_endpoint", "ACKORD_OTLP_ENDPOINT"),
     ("log", "ACKORD_LOG"),
     ("log_format", "ACKORD_LOG_FORMAT"),
+    ("worker.consumer_timeout", "ACKORD_CONSUMER_TIMEOUT"),
     (CONCURRENCY, "ACKORD_CONCURRENCY"),
 ];
 const CONCURRENCY: &str = "worker.concurrency";

@@ -2,12 +2,14 @@
 
 mod broker;
 mod concurrency;
+mod consumer_timeout;
 mod listen;
 mod load;
 mod origin;
 
 pub(crate) use broker::{BrokerChoice, BrokerTls};
 pub(crate) use concurrency::Concurrency;
+pub(crate) use consumer_timeout::ConsumerTimeout;
 pub(crate) use listen::ListenAddress;
 pub(crate) use load::{Flags, Loaded, load};
 pub(crate) use origin::{Setting, settings};
@@ -60,6 +62,8 @@ impl Default for Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct WorkerConfig {
+    /// RabbitMQ's `consumer_timeout`, which cannot be asked over AMQP: what is held unanswered for longer comes back.
+    pub(crate) consumer_timeout: ConsumerTimeout,
     /// Perform halves of each kind that run at once, where that differs from the kind's own number.
     pub(crate) concurrency: Concurrency,
 }

@@ -41,6 +41,7 @@ pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
         setting("otlp_endpoint", config.otlp_endpoint.as_deref().map(mask_credentials).into()),
         setting("log", log.into()),
         setting("log_format", serde_json::json!(config.log_format)),
+        setting("worker.consumer_timeout", String::from(config.worker.consumer_timeout).into()),
     ];
     for spec in catalogue.iter() {
         let wanted = config.worker.concurrency.0.get(spec.kind).copied();

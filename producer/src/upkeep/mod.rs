@@ -1,5 +1,6 @@
 //! What keeps the queue in order besides its messages: leases that expired, a broker that forgot, rows that are old.
 
+mod guard;
 mod keeper;
 mod recall;
 mod reconcile;
@@ -8,6 +9,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use guard::Guarded;
 pub use keeper::{TopologyCondition, TopologyKeeper, TopologyOptions};
 pub use recall::RecallError;
 pub use reconcile::reconcile;

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::recall::{Recall, recall};
-use super::{RecallError, TopologyKeeper, TopologyOptions};
+use super::{Guarded, RecallError, TopologyKeeper, TopologyOptions};
 use crate::broker::topology::{Topology, queue_of};
 use crate::broker::{
     Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference,
@@ -229,6 +229,13 @@ async fn a_queue_with_other_arguments_refuses_a_start_and_later_costs_its_own_ki
     assert!(condition.mismatches[&queue_of(Apple::KIND)].contains('5'), "{condition:?}");
     assert!(!keeper.health().is_good());
     assert!(broker.held(&queue_of(Pear::KIND)).is_some(), "the others go on");
+
+    let guarded = Guarded::new(broker, topology());
+    let refused = guarded.consume(&queue_of(Apple::KIND), 1).await.unwrap_err();
+    assert!(matches!(&refused, BrokerError::Refused { reason, .. } if reason.contains('5')), "{refused:?}");
+    guarded.consume(&queue_of(Pear::KIND), 1).await.unwrap();
+    let missing = guarded.consume("ackord.nobody", 1).await.unwrap_err();
+    assert!(matches!(missing, BrokerError::NoSuchQueue { .. }), "{missing:?}");
 }
 
 /// A broker whose answer to an imprint may be lost.

@@ -23,7 +23,7 @@ use super::import;
 use super::up::check;
 use crate::config::Concurrency;
 use crate::exit::Exit;
-use crate::node::Node;
+use crate::node::{Node, NodeOptions};
 use crate::problem::Problem;
 use crate::registry::registry;
 use crate::session::Session;
@@ -76,14 +76,13 @@ struct Asked {
 
 impl DemoArgs {
     pub(crate) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
-        let concurrency = session.config().worker.concurrency.clone();
-        check(&concurrency)?;
+        check(&session.config().worker.concurrency)?;
         let documents = documents::find(self.paths, &self.data)?;
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone())?;
         let url = format!("sqlite:{}", self.data.display());
         let database = DatabaseOptions::new(&url).open().await?;
-        let node = Node::start(database, registry(), concurrency.0).await?;
+        let node = Node::start(database, registry(), NodeOptions::embedded(session.config())).await?;
         let demo = Demo {
             session,
             database: node.database().clone(),
