@@ -10,9 +10,11 @@ use ackord_entities::database::{Database, Location};
 use ackord_entities::queue::lease;
 use ackord_producer::Doorbell;
 use ackord_producer::broker::topology::Topology;
-use ackord_producer::broker::{Broker, EmbeddedBroker, EmbeddedOptions};
+use ackord_producer::broker::{AmqpBroker, AmqpOptions, Broker, EmbeddedBroker, EmbeddedOptions};
 use ackord_producer::relay::{Relay, RelayOptions};
-use ackord_producer::upkeep::{Sweeper, SweeperOptions, put_back_expired, reconcile};
+use ackord_producer::upkeep::{
+    Guarded, Sweeper, SweeperOptions, TopologyKeeper, TopologyOptions, put_back_expired,
+};
 use anyhow::{Context, bail};
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +42,15 @@ pub struct UpArgs {
     /// The time between two looks of the sweeper, in milliseconds.
     #[arg(long, default_value_t = 5_000)]
     sweep: u64,
+    /// RabbitMQ. Without it the broker is embedded.
+    #[arg(long, value_name = "URL")]
+    broker: Option<String>,
+    /// How often the two sides of a connection to the broker say that they live, in seconds.
+    #[arg(long, default_value_t = 10)]
+    heartbeat: u64,
+    /// The time between two looks at the broker's queues, in milliseconds.
+    #[arg(long, default_value_t = 1_000)]
+    look: u64,
 }
 
 /// At most one worker has a file. A server needs no lock.
@@ -65,9 +76,18 @@ pub fn take_lock(database: &Database) -> anyhow::Result<Option<File>> {
 /// Whatever cannot start, and a task that ends before it was told to.
 pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
     let registry = registry();
+    let topology = Topology::of(&registry.catalogue());
     let doorbell = Doorbell::default();
-    let broker: Arc<dyn Broker> = Arc::new(EmbeddedBroker::new(EmbeddedOptions::default()));
-    broker.apply(&Topology::of(&registry.catalogue())).await?;
+    let broker = open_broker(args).await?;
+    let options =
+        TopologyOptions { interval: Duration::from_millis(args.look), ..TopologyOptions::default() };
+    let mut keeper = TopologyKeeper::new(
+        database.clone(),
+        Arc::clone(&broker),
+        topology.clone(),
+        doorbell.clone(),
+        options,
+    );
     let file = match database.location() {
         Location::Sqlite(file) => Some(file.clone()),
         Location::Postgres { .. } => None,
@@ -75,7 +95,7 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
     if file.is_some() {
         release_leases_of_the_dead(database, &doorbell).await?;
     }
-    reconcile(database, None, &doorbell).await?;
+    keeper.first_look().await.context("the topology")?;
 
     let (stop_worker, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let options = WorkerOptions {
@@ -84,9 +104,11 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
         in_flight_file: file.as_deref().map(|file| beside(file, "in-flight")),
         ..WorkerOptions::default()
     };
-    let worker = Worker::new(database.clone(), Arc::clone(&broker), registry, doorbell.clone(), options)?;
+    let guarded = Arc::new(Guarded::new(Arc::clone(&broker), topology));
+    let worker = Worker::new(database.clone(), guarded, registry, doorbell.clone(), options)?;
     let sweeper = SweeperOptions { interval: Duration::from_millis(args.sweep) };
     let mut rest = JoinSet::new();
+    rest.spawn(keeper.run(stop_rest.clone()));
     rest.spawn(
         Relay::new(database.clone(), broker, doorbell.clone(), RelayOptions::default())
             .run(stop_rest.clone()),
@@ -110,6 +132,14 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
         ended?;
     }
     Ok(())
+}
+
+async fn open_broker(args: &UpArgs) -> anyhow::Result<Arc<dyn Broker>> {
+    let Some(url) = &args.broker else {
+        return Ok(Arc::new(EmbeddedBroker::new(EmbeddedOptions::default())));
+    };
+    let options = AmqpOptions { heartbeat: Duration::from_secs(args.heartbeat), ..AmqpOptions::new(url) };
+    Ok(Arc::new(AmqpBroker::connect(options).await?))
 }
 
 async fn told_to_stop(database: &Database, until_quiet: bool) -> anyhow::Result<()> {
