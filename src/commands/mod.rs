@@ -1,6 +1,7 @@
 //! The verbs, one file or folder each. A verb reads its arguments, calls the crates, prints the answer; it decides nothing.
 
 pub(crate) mod config;
+pub(crate) mod contract;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod import;

@@ -111,11 +111,16 @@ async fn a_dead_letter_is_listed_shown_and_replayed_with_an_edited_payload() {
     let refused = folder.ackord(&["jobs", "retry", &id]).expect(4);
     assert!(refused.stderr.contains("dead-letters replay"), "{}", refused.stderr);
     folder.ackord(&["dead-letters", "replay", &letter, "--payload", "{}"]).expect(2);
+    let edited = r#"{"topic": "leases and terms"}"#;
+    let alone = folder.ackord(&["dead-letters", "replay", &letter, "--payload", edited]).expect(4);
+    assert!(alone.stderr.contains("--yes"), "{}", alone.stderr);
+    let dry = ["dead-letters", "replay", &letter, "--payload", edited, "--dry-run", "--json"];
+    let dry = folder.ackord(&dry).expect(0).json();
+    assert!(dry["diff"].as_str().unwrap().contains("+  \"topic\": \"leases and terms\""), "{dry}");
     assert_eq!(story(&folder, &id)["job"]["state"], "dead");
 
-    let edited = r#"{"topic": "leases and terms"}"#;
     let replayed = folder
-        .ackord(&["dead-letters", "replay", &letter, "--payload", edited, "--reason", "repaired"])
+        .ackord(&["dead-letters", "replay", &letter, "--payload", edited, "--reason", "repaired", "--yes"])
         .expect(0);
     assert!(
         replayed.stdout.contains("-   \"topic\": \"leases\"")
@@ -129,8 +134,10 @@ async fn a_dead_letter_is_listed_shown_and_replayed_with_an_edited_payload() {
     assert_eq!(story["dead_letters"][0]["state"], "replayed");
     let timeline = serde_json::to_string(&story["timeline"]).unwrap();
     assert!(timeline.contains("replay by tester: repaired"), "{timeline}");
-    // Another life for a living job would do its work twice.
-    folder.ackord(&["dead-letters", "replay", &letter]).expect(4);
+    // Pressed twice: nothing is done. Another payload would be another wish, which a living job does not take.
+    let twice = folder.ackord(&["dead-letters", "replay", &letter, "--json"]).expect(0).json();
+    assert_eq!((twice["changed"].as_bool(), twice["job_id"].as_str()), (Some(false), Some(id.as_str())));
+    folder.ackord(&["dead-letters", "replay", &letter, "--payload", PAYLOAD]).expect(4);
 }
 
 #[tokio::test]

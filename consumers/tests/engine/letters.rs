@@ -7,7 +7,7 @@ use ackord_entities::queue::audit;
 use ackord_entities::queue::dead_letter::{LetterState, Reason};
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
-use ackord_producer::operate::{self, ReplayError, Replayed};
+use ackord_producer::operate::{self, Edit, ReplayError, Replayed};
 
 use crate::kinds::{Scripted, Short, Versioned, Work};
 use crate::steps::{
@@ -36,7 +36,8 @@ async fn replay(
 ) -> Result<Replayed, ReplayError> {
     let tx = stage.database.begin().await.unwrap();
     let now = stage.database.clock().now(&tx).await.unwrap();
-    let answer = operate::replay(&tx, &registry.catalogue(), id, edited, &operator(), now).await;
+    let edit = edited.map_or(Edit::None, Edit::Payload);
+    let answer = operate::replay(&tx, &registry.catalogue(), id, edit, &operator(), now).await;
     if answer.is_ok() {
         tx.commit().await.unwrap();
         stage.doorbell.ring();
@@ -211,12 +212,12 @@ async fn a_discarded_letter_stays_and_cannot_be_replayed() {
         let letter = dead(&stage, id).await;
         let discard = async || {
             in_transaction(&stage, async |tx, now| {
-                operate::discard(tx, letter, &operator(), now).await.unwrap()
+                operate::discard(tx, &[letter], &operator(), now).await.unwrap()
             })
             .await
         };
-        assert!(discard().await);
-        assert!(!discard().await, "pressed twice, done once");
+        assert_eq!(discard().await, 1);
+        assert_eq!(discard().await, 0, "pressed twice, done once");
         assert_eq!(letters_of(&stage, id).await[0].state, LetterState::Discarded);
         let refused = replay(&stage, &registry, letter, None).await.unwrap_err();
         assert!(matches!(refused, ReplayError::NotOpen { .. }), "{refused}");

@@ -122,8 +122,10 @@ async fn retention_removes_what_is_finished_and_old_and_nothing_else() {
             stage.ended(id).await;
         }
         let letter = letters_of(&stage, resolved).await[0].id;
-        in_transaction(&stage, async |tx, now| operate::discard(tx, letter, &operator(), now).await.unwrap())
-            .await;
+        in_transaction(&stage, async |tx, now| {
+            operate::discard(tx, &[letter], &operator(), now).await.unwrap()
+        })
+        .await;
         stage.stop().await;
         let retention = || {
             Retention::new(

@@ -2,24 +2,28 @@
 //!
 //! A new kind adds one file here and one line in the catalogue below.
 
+#[cfg(feature = "testing")]
+pub mod agreement;
 mod backoff;
 pub mod check;
 mod contract;
 mod misfit;
 mod payload;
+mod replay;
 mod schema;
 mod spec;
 mod strict;
 mod synthesis;
 
 pub use backoff::Backoff;
-pub use contract::{Invalid, Job, OnDuplicate};
+pub use contract::{Invalid, Job, Notices, OnDuplicate};
 pub use payload::{MAX_PAYLOAD_BYTES, PayloadError, decode, encode};
+pub use replay::Replay;
 pub use spec::{Catalogue, CatalogueError, Keys, KindSpec};
 pub use synthesis::{Synthesis, Visibility};
 
 /// Every kind that ackord itself knows: one line per kind.
 #[must_use]
 pub fn catalogue() -> Catalogue {
-    Catalogue::new([KindSpec::of::<Synthesis>()])
+    Catalogue::new([KindSpec::of::<Replay>(), KindSpec::of::<Synthesis>()])
 }

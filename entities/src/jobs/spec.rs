@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemars::Schema;
 
-use super::{Backoff, Job, OnDuplicate, PayloadError, decode, schema};
+use super::{Backoff, Job, Notices, OnDuplicate, PayloadError, decode, schema};
 
 /// Everything that is known about a kind without its type.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +34,12 @@ pub struct KindSpec {
     pub max_deferred: u32,
     /// [`Job::ON_DUPLICATE`].
     pub on_duplicate: OnDuplicate,
+    /// [`Job::NOTICES`].
+    pub notices: Notices,
     /// [`Job::RETENTION`].
     pub retention: Duration,
+    /// [`Job::OLD_SAMPLES`].
+    pub old_samples: &'static [(u16, &'static str)],
     schema: fn() -> Schema,
     check: fn(u16, &[u8]) -> Result<Keys, PayloadError>,
 }
@@ -66,7 +70,9 @@ impl KindSpec {
             accepts_direct: J::ACCEPTS_DIRECT,
             max_deferred: J::MAX_DEFERRED,
             on_duplicate: J::ON_DUPLICATE,
+            notices: J::NOTICES,
             retention: J::RETENTION,
+            old_samples: J::OLD_SAMPLES,
             schema: schema::of::<J>,
             check: check::<J>,
         }

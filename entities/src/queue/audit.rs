@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, QueryOrder};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryOrder};
 
+use crate::database::{RowSet, Sql};
 use crate::ids::AuditId;
 
 /// One deed.
@@ -18,7 +19,7 @@ pub struct Model {
     pub at: DateTime<Utc>,
     /// Who.
     pub actor: String,
-    /// What: `cancel`, `retry`, `replay`, `discard`, `pause`, `resume`.
+    /// What: `cancel`, `retry`, `replay`, `discard`, `stop`, `pause`, `resume`.
     pub verb: String,
     /// What it was done to.
     pub subject_type: SubjectType,
@@ -46,6 +47,9 @@ pub enum SubjectType {
     /// A kind.
     #[sea_orm(string_value = "kind")]
     Kind,
+    /// A replay run.
+    #[sea_orm(string_value = "replay_run")]
+    ReplayRun,
 }
 
 /// A deed about to be written.
@@ -70,17 +74,37 @@ pub struct Deed<'a> {
 /// # Errors
 /// Whatever the database answers.
 pub async fn record(tx: &DatabaseTransaction, deed: Deed<'_>, now: DateTime<Utc>) -> Result<(), DbErr> {
-    let row = ActiveModel {
-        id: Set(AuditId::new()),
-        at: Set(now),
-        actor: Set(deed.actor.to_owned()),
-        verb: Set(deed.verb.to_owned()),
-        subject_type: Set(deed.subject_type),
-        subject: Set(deed.subject),
-        reason: Set(deed.reason.map(str::to_owned)),
-        details: Set(deed.details),
-    };
-    Entity::insert(row).exec_without_returning(tx).await?;
+    record_all(tx, &[deed], now).await
+}
+
+/// Writes what one verb did to many, in one statement.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn record_all(
+    tx: &DatabaseTransaction,
+    deeds: &[Deed<'_>],
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    if deeds.is_empty() {
+        return Ok(());
+    }
+    let rows = RowSet::new("r")
+        .uuid("id", deeds.iter().map(|_| AuditId::new().0))
+        .string("actor", deeds.iter().map(|deed| deed.actor.to_owned()))
+        .string("verb", deeds.iter().map(|deed| deed.verb.to_owned()))
+        .string("subject_type", deeds.iter().map(|deed| deed.subject_type.to_value()))
+        .string("subject", deeds.iter().map(|deed| deed.subject.clone()))
+        .string("reason", deeds.iter().map(|deed| deed.reason.map(str::to_owned)))
+        .string("details", deeds.iter().map(|deed| deed.details.clone()));
+    let statement = Sql::new(tx.get_database_backend())
+        .text("INSERT INTO audit (id, at, actor, verb, subject_type, subject, reason, details) SELECT id, ")
+        .bind(now)
+        .on_postgres("::timestamptz")
+        .text(", actor, verb, subject_type, subject, reason, details FROM ")
+        .rows(rows)
+        .build();
+    tx.execute_raw(statement).await?;
     Ok(())
 }
 

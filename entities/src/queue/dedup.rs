@@ -1,9 +1,11 @@
 //! `dedup_keys`: at most one waiting job per kind and key. The claim releases the key before the commit half runs.
 
+use std::collections::BTreeMap;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
-use crate::database::Sql;
+use crate::database::{RowSet, Sql};
 use crate::ids::JobId;
 use crate::jobs::OnDuplicate;
 
@@ -59,6 +61,39 @@ pub async fn take(
         .await?
         .ok_or_else(|| DbErr::RecordNotFound(format!("dedup key {key} of {kind}")))?
         .try_get_by_index(0)
+}
+
+/// Takes keys for jobs that are to live again, each key once in the set; a key that somebody else holds stays with him. Answers
+/// who holds each key now. The rows are locked either way.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn take_all(
+    tx: &DatabaseTransaction,
+    wanted: &BTreeMap<(&str, &str), JobId>,
+) -> Result<BTreeMap<(String, String), JobId>, DbErr> {
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    // A map is in order, so two operators lock in the same one.
+    let rows = RowSet::new("r")
+        .string("kind", wanted.keys().map(|(kind, _)| (*kind).to_owned()))
+        .string("dedup_key", wanted.keys().map(|(_, key)| (*key).to_owned()))
+        .uuid("job_id", wanted.values().map(|job| job.0));
+    let statement = Sql::new(tx.get_database_backend())
+        .text("INSERT INTO dedup_keys (kind, dedup_key, job_id, run_again) SELECT kind, dedup_key, job_id, ")
+        .either("false", "0")
+        .text(" FROM ")
+        .rows(rows)
+        .text(
+            " WHERE true ON CONFLICT (kind, dedup_key) DO UPDATE SET run_again = dedup_keys.run_again \
+             RETURNING kind, dedup_key, job_id",
+        )
+        .build();
+    let rows = tx.query_all_raw(statement).await?;
+    rows.iter()
+        .map(|row| Ok(((row.try_get_by_index(0)?, row.try_get_by_index(1)?), row.try_get_by_index(2)?)))
+        .collect()
 }
 
 /// A key that was released.

@@ -1,5 +1,7 @@
 //! `jobs`: one row for each job, from its publishing to the end of its retention.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryOrder, QuerySelect};
@@ -326,11 +328,22 @@ pub async fn called_off(connection: &impl ConnectionTrait, ids: &[JobId]) -> Res
     self::ids(connection.query_all_raw(statement).await?)
 }
 
+/// Another life for a dead job.
+#[derive(Clone, Debug)]
+pub struct Revival {
+    /// The job.
+    pub id: JobId,
+    /// Attempts it gets.
+    pub attempts: u32,
+    /// What takes the place of its payload.
+    pub edit: Option<Edit>,
+}
+
 /// A payload that takes the place of a job's old one, with what follows from it.
 #[derive(Clone, Debug)]
-pub struct Edit<'a> {
+pub struct Edit {
     /// JSON.
-    pub payload: &'a str,
+    pub payload: String,
     /// Version of its shape.
     pub version: u16,
     /// What the job is about now.
@@ -339,50 +352,53 @@ pub struct Edit<'a> {
     pub dedup_key: Option<String>,
 }
 
-/// Brings a dead job back to life: `pending`, with the next seq and `more_attempts` attempts more than it had. With
-/// `edit`, that replaces the old payload. Answers the new seq, or `None` if the job is not dead.
+/// Brings dead jobs back to life: `pending`, with the next seq and as many attempts more as each revival says. Answers the new
+/// seqs; a job that is not dead is left alone and has none.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn revive(
-    tx: &DatabaseTransaction,
-    id: JobId,
-    more_attempts: u32,
-    edit: Option<Edit<'_>>,
-) -> Result<Option<i32>, DbErr> {
-    let mut statement = Sql::new(tx.get_database_backend())
-        .text(
-            "UPDATE jobs SET state = 'pending', seq = seq + 1, deferrals = 0, finished_at = NULL, cancel_requested_at = NULL, max_attempts = attempt + ",
-        )
-        .bind(saturating(more_attempts))
-        .on_postgres("::integer");
-    if let Some(edit) = edit {
-        statement = statement
-            .text(", payload = ")
-            .bind(edit.payload.to_owned())
-            .text(", version = ")
-            .bind(i32::from(edit.version))
-            .text(", subject = ")
-            .bind(edit.subject)
-            .text(", dedup_key = ")
-            .bind(edit.dedup_key);
+pub async fn revive(tx: &DatabaseTransaction, revivals: &[Revival]) -> Result<BTreeMap<JobId, i32>, DbErr> {
+    if revivals.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let statement = statement.text(" WHERE id = ").bind(id).text(" AND state = 'dead' RETURNING seq").build();
-    tx.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
+    let edit = |one: &Revival| one.edit.clone();
+    let rows = RowSet::new("r")
+        .uuid("job_id", revivals.iter().map(|one| one.id.0))
+        .int("more", revivals.iter().map(|one| saturating(one.attempts)))
+        .string("new_payload", revivals.iter().map(|one| edit(one).map(|edit| edit.payload)))
+        .int("new_version", revivals.iter().map(|one| edit(one).map(|edit| i32::from(edit.version))))
+        .string("new_subject", revivals.iter().map(|one| edit(one).and_then(|edit| edit.subject)))
+        .string("new_key", revivals.iter().map(|one| edit(one).and_then(|edit| edit.dedup_key)));
+    let statement = Sql::new(tx.get_database_backend())
+        .text(
+            "UPDATE jobs SET state = 'pending', seq = seq + 1, deferrals = 0, finished_at = NULL, cancel_requested_at = NULL, \
+             max_attempts = attempt + r.more, \
+             payload = COALESCE(r.new_payload, payload), version = COALESCE(r.new_version, version), \
+             subject = CASE WHEN r.new_payload IS NULL THEN subject ELSE r.new_subject END, \
+             dedup_key = CASE WHEN r.new_payload IS NULL THEN dedup_key ELSE r.new_key END FROM ",
+        )
+        .rows(rows)
+        .text(" WHERE id = r.job_id AND state = 'dead' RETURNING id, seq")
+        .build();
+    let rows = tx.query_all_raw(statement).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
 }
 
-/// Raises the seq of a job that the current transaction has made.
+/// Raises the seqs of jobs that the current transaction has made.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn raise_seq(tx: &DatabaseTransaction, id: JobId, seq: i32) -> Result<(), DbErr> {
+pub async fn raise_seqs(tx: &DatabaseTransaction, seqs: &[(JobId, i32)]) -> Result<(), DbErr> {
+    if seqs.is_empty() {
+        return Ok(());
+    }
+    let rows = RowSet::new("r")
+        .uuid("job_id", seqs.iter().map(|(id, _)| id.0))
+        .int("new_seq", seqs.iter().map(|(_, seq)| *seq));
     let statement = Sql::new(tx.get_database_backend())
-        .text("UPDATE jobs SET seq = ")
-        .bind(seq)
-        .text(" WHERE id = ")
-        .bind(id)
-        .text(" AND seq < ")
-        .bind(seq)
+        .text("UPDATE jobs SET seq = r.new_seq FROM ")
+        .rows(rows)
+        .text(" WHERE id = r.job_id AND seq < r.new_seq")
         .build();
     tx.execute_raw(statement).await?;
     Ok(())

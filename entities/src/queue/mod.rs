@@ -19,6 +19,8 @@ pub mod outbox;
 pub mod pause;
 pub mod probe;
 pub mod process;
+pub mod replay_letter;
+pub mod replay_run;
 pub mod retention;
 pub mod state;
 pub mod suspect;

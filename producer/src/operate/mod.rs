@@ -7,7 +7,10 @@ mod letters;
 
 pub use jobs::{CancelOutcome, RetryOutcome, cancel, retry_now};
 pub use kinds::{pause, resume};
-pub use letters::{ReplayError, Replayed, discard, replay};
+pub use letters::{
+    Edit, Patch, PatchError, Prepared, ReplayError, Replayed, ResumeOutcome, RunRequest, Started,
+    StopOutcome, Why, discard, give_lives, prepare, replay, resume_run, start_run, stop_run,
+};
 
 /// Who does it, and why.
 #[derive(Clone, Debug)]

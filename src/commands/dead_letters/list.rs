@@ -1,43 +1,41 @@
 //! `ackord dead-letters list`.
 
+use ackord_entities::database::Database;
 use ackord_entities::ids::DeadLetterId;
-use ackord_entities::queue::dead_letter::{self, Filter, LetterState, Reason};
+use ackord_entities::queue::dead_letter::{self, Filter, Group, LetterState, Reason};
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
-use sea_orm::{ActiveEnum, Iterable};
 use serde::Serialize;
 
-use super::view::{LetterView, state_word};
+use super::select::{FilterArgs, parse_reason};
+use super::view::{GroupView, LetterView, state_word};
+use crate::commands::page::{PageArgs, older};
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::terminal::{Column, ago, dim, table};
 
-/// List dead letters, newest first
+/// List dead letters, newest first; with --group, those that failed alike as one, the largest group first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   ackord dead-letters list
-  ackord dead-letters list --kind synthesis --reason permanent
-  ackord dead-letters list --fingerprint 0f3c9a51d2e84b76     those that failed alike")]
+  ackord dead-letters list --group                            what fails, and how often
+  ackord dead-letters list --fingerprint 0f3c9a51d2e84b76     those that failed alike
+  ackord dead-letters list --kind synthesis --reason permanent --since 2h")]
 pub(super) struct ListArgs {
-    /// Only this kind
-    #[arg(long)]
-    kind: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Only those given up for this reason
-    #[arg(long, value_parser = parse_reason)]
+    #[arg(long, value_parser = parse_reason, visible_alias = "dead-reason")]
     reason: Option<Reason>,
     /// Only these
     #[arg(long, value_enum, default_value_t = StateName::Open)]
     state: StateName,
-    /// Only those that failed alike
-    #[arg(long, value_name = "TEXT")]
-    fingerprint: Option<String>,
-    /// Only letters older than this one
-    #[arg(long, value_name = "ID")]
-    before: Option<DeadLetterId>,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    /// Those that failed alike as one
+    #[arg(long, conflicts_with = "before")]
+    group: bool,
+    #[command(flatten)]
+    page: PageArgs<DeadLetterId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,13 +57,6 @@ impl StateName {
     }
 }
 
-fn parse_reason(word: &str) -> Result<Reason, String> {
-    Reason::try_from_value(&word.to_owned()).map_err(|_| {
-        let known: Vec<String> = Reason::iter().map(|reason| reason.to_value()).collect();
-        format!("the reasons are {}", known.join(", "))
-    })
-}
-
 /// One page. The JSON is a stable interface.
 #[derive(Serialize)]
 struct Page {
@@ -74,25 +65,38 @@ struct Page {
     next_before: Option<DeadLetterId>,
 }
 
+/// The largest groups. The JSON is a stable interface.
+#[derive(Serialize)]
+struct Groups {
+    groups: Vec<GroupView>,
+    /// Whether there are more than `--limit`.
+    more: bool,
+}
+
 impl ListArgs {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         let database = session.database().await?;
         let now = database.clock().now(database.read()).await?;
-        let limit = usize::from(self.limit);
-        let filter = Filter {
-            kind: self.kind,
-            reason: self.reason,
-            state: self.state.stored(),
-            fingerprint: self.fingerprint,
-            before: self.before,
-        };
-        let mut rows = dead_letter::list(database.read(), &filter, limit as u64 + 1).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next_before = rows.last().filter(|_| more).map(|row| row.id);
+        let mut filter = self.filter.filter(self.reason, self.state.stored(), now);
+        if self.group {
+            let groups = self.groups(&database, &filter).await?;
+            session.terminal.answer(&groups, || groups_text(&groups, now))?;
+            return Ok(Exit::Success);
+        }
+        filter.before = self.page.before;
+        let mut rows = dead_letter::list(database.read(), &filter, self.page.rows()).await?;
+        let next_before = self.page.cut(&mut rows, |row| row.id);
         let page = Page { dead_letters: rows.into_iter().map(LetterView::from).collect(), next_before };
         session.terminal.answer(&page, || text(&page, now))?;
         Ok(Exit::Success)
+    }
+
+    async fn groups(&self, database: &Database, filter: &Filter) -> anyhow::Result<Groups> {
+        let mut groups: Vec<Group> = dead_letter::groups(database.read(), filter, self.page.rows()).await?;
+        let limit = usize::from(self.page.limit);
+        let more = groups.len() > limit;
+        groups.truncate(limit);
+        Ok(Groups { groups: groups.into_iter().map(GroupView::from).collect(), more })
     }
 }
 
@@ -109,11 +113,8 @@ fn text(page: &Page, now: DateTime<Utc>) -> String {
         Column::text("ALIKE"),
         Column::text("ERROR"),
     ];
-    let mut text = table(&columns, page.dead_letters.iter().map(|letter| row(letter, now)).collect());
-    if let Some(before) = page.next_before {
-        text.push_str(&dim(format!("older ones: ackord dead-letters list --before {before}\n")));
-    }
-    text
+    let rows = page.dead_letters.iter().map(|letter| row(letter, now)).collect();
+    table(&columns, rows) + &older("dead-letters list", page.next_before)
 }
 
 fn row(letter: &LetterView, now: DateTime<Utc>) -> Vec<String> {
@@ -126,4 +127,44 @@ fn row(letter: &LetterView, now: DateTime<Utc>) -> Vec<String> {
         letter.fingerprint.clone(),
         letter.error.lines().next().unwrap_or_default().to_owned(),
     ]
+}
+
+fn groups_text(page: &Groups, now: DateTime<Utc>) -> String {
+    if page.groups.is_empty() {
+        return "no dead letters".to_owned();
+    }
+    let mut text = groups_table(&page.groups, now);
+    if page.more {
+        text.push_str(&dim("there are more groups: ackord dead-letters list --group --limit N\n"));
+    }
+    text.push_str(&dim("ackord dead-letters replay --fingerprint ALIKE   or   ackord dead-letters discard --fingerprint ALIKE\n"));
+    text
+}
+
+/// Groups for people: also what a replay or a discard of many shows before it asks.
+pub(super) fn groups_table(groups: &[GroupView], now: DateTime<Utc>) -> String {
+    let columns = [
+        Column::text("ALIKE"),
+        Column::numbers("LETTERS"),
+        Column::text("KIND"),
+        Column::text("REASON"),
+        Column::text("CODE"),
+        Column::text("FIRST"),
+        Column::text("LAST"),
+        Column::text("ERROR"),
+    ];
+    let row = |group: &GroupView| {
+        let reasons: Vec<String> = group.reasons.iter().map(ToString::to_string).collect();
+        vec![
+            group.fingerprint.clone(),
+            group.letters.to_string(),
+            group.kind.clone().unwrap_or_else(|| "?".to_owned()),
+            reasons.join(", "),
+            group.error_code.clone(),
+            ago(group.first_failed_at, now),
+            ago(group.last_failed_at, now),
+            group.example.lines().next().unwrap_or_default().to_owned(),
+        ]
+    };
+    table(&columns, groups.iter().map(row).collect())
 }

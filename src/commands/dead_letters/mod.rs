@@ -1,17 +1,21 @@
-//! `ackord dead-letters list|show|replay|discard`.
+//! `ackord dead-letters list|show|replay|discard|runs`.
 
+mod diff;
+mod discard;
 mod list;
 mod replay;
+mod runs;
+mod select;
 mod show;
 mod view;
 
 use ackord_entities::ids::DeadLetterId;
-use ackord_producer::operate::{self, ReplayError};
+use ackord_producer::operate::ReplayError;
 use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
 use crate::problem::Problem;
-use crate::session::{OperatorArgs, Session};
+use crate::session::Session;
 
 /// Look at what was given up, repair and replay it, or discard it
 #[derive(Debug, Args)]
@@ -31,15 +35,9 @@ enum Verb {
         /// The dead letter
         id: DeadLetterId,
     },
-    Replay(replay::ReplayArgs),
-    /// Give a dead letter up for good; its row stays until its retention ends
-    #[command(after_help = "Example:\n  ackord dead-letters discard ID --reason 'the customer is gone'")]
-    Discard {
-        /// The dead letter
-        id: DeadLetterId,
-        #[command(flatten)]
-        operator: OperatorArgs,
-    },
+    Replay(Box<replay::ReplayArgs>),
+    Discard(discard::DiscardArgs),
+    Runs(runs::RunsArgs),
 }
 
 impl DeadLettersArgs {
@@ -48,22 +46,10 @@ impl DeadLettersArgs {
             Verb::List(args) => args.run(session).await,
             Verb::Show { id } => show::run(session, id).await,
             Verb::Replay(args) => args.run(session).await,
-            Verb::Discard { id, operator } => discard(session, id, &operator).await,
+            Verb::Discard(args) => args.run(session).await,
+            Verb::Runs(args) => args.run(session).await,
         }
     }
-}
-
-async fn discard(session: &Session, id: DeadLetterId, operator: &OperatorArgs) -> anyhow::Result<Exit> {
-    let database = session.database().await?;
-    let tx = database.begin().await?;
-    let now = database.clock().now(&tx).await?;
-    let changed = operate::discard(&tx, id, &operator.operator(), now).await.map_err(explain)?;
-    tx.commit().await?;
-    session.terminal.answer(&serde_json::json!({ "id": id, "changed": changed }), || {
-        let what = if changed { "is discarded" } else { "was dealt with before" };
-        format!("dead letter {id} {what}")
-    })?;
-    Ok(Exit::Success)
 }
 
 /// The exit code of a refusal; what the database says goes through.
@@ -74,8 +60,9 @@ fn explain(error: ReplayError) -> anyhow::Error {
         ReplayError::NotOpen { .. }
         | ReplayError::NoKind
         | ReplayError::DedupKeyTaken { .. }
+        | ReplayError::OtherKind { .. }
         | ReplayError::JobNotDead { .. } => Problem::refused(text).into(),
-        ReplayError::Payload(_) => Problem::usage(text).into(),
+        ReplayError::Payload(_) | ReplayError::Patch(_) => Problem::usage(text).into(),
         error => error.into(),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use ackord_entities::ids::{DeadLetterId, JobId};
-use ackord_entities::queue::dead_letter::{LetterState, Model, Reason};
+use ackord_entities::queue::dead_letter::{Group, LetterState, Model, Reason};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -75,6 +75,36 @@ impl From<Model> for WholeLetter {
             body_hex,
             edited_payload: letter.edited_payload.clone(),
             letter: letter.into(),
+        }
+    }
+}
+
+/// Letters that failed alike. The JSON is a stable interface.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct GroupView {
+    pub(super) fingerprint: String,
+    pub(super) kind: Option<String>,
+    /// One error can end attempts in several ways.
+    pub(super) reasons: Vec<Reason>,
+    pub(super) error_code: String,
+    /// The error of one of them.
+    pub(super) example: String,
+    pub(super) letters: i64,
+    pub(super) first_failed_at: DateTime<Utc>,
+    pub(super) last_failed_at: DateTime<Utc>,
+}
+
+impl From<Group> for GroupView {
+    fn from(group: Group) -> Self {
+        Self {
+            fingerprint: group.fingerprint,
+            kind: group.kind,
+            reasons: group.reasons,
+            error_code: group.error_code,
+            example: group.example,
+            letters: group.letters,
+            first_failed_at: group.first_failed_at,
+            last_failed_at: group.last_failed_at,
         }
     }
 }

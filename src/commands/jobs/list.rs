@@ -9,9 +9,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::view::{JobView, coloured};
+use crate::commands::page::{PageArgs, older};
 use crate::exit::Exit;
 use crate::session::Session;
-use crate::terminal::{Column, ago, dim, table};
+use crate::terminal::{Column, ago, table};
 
 /// List jobs, newest first
 #[derive(Debug, clap::Args)]
@@ -33,12 +34,8 @@ pub(super) struct ListArgs {
     /// Only follow-ups of this job
     #[arg(long, value_name = "ID")]
     parent: Option<JobId>,
-    /// Only jobs older than this one
-    #[arg(long, value_name = "ID")]
-    before: Option<JobId>,
-    /// How many
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    #[command(flatten)]
+    page: PageArgs<JobId>,
 }
 
 /// The states as they are shown.
@@ -102,7 +99,7 @@ impl ListArgs {
 
     /// The shown states are not stored, so a page of them may take several of the database's.
     async fn page(&self, database: &Database, now: DateTime<Utc>) -> anyhow::Result<Page> {
-        let limit = usize::from(self.limit);
+        let limit = usize::from(self.page.limit);
         let shown: Vec<ShownState> = self.state.iter().map(|state| state.shown()).collect();
         let mut states: Vec<JobState> = self.state.iter().map(|state| state.stored()).collect();
         states.dedup();
@@ -111,11 +108,11 @@ impl ListArgs {
             states,
             subject: self.subject.clone(),
             parent: self.parent,
-            before: self.before,
+            before: self.page.before,
         };
         let mut jobs = Vec::new();
         loop {
-            let rows = job::list(database.read(), &filter, u64::from(self.limit) + 1).await?;
+            let rows = job::list(database.read(), &filter, self.page.rows()).await?;
             let views = JobView::of_all(database, &rows, now).await?;
             jobs.extend(views.into_iter().filter(|job| shown.is_empty() || shown.contains(&job.state)));
             if rows.len() <= limit || jobs.len() > limit {
@@ -123,9 +120,7 @@ impl ListArgs {
             }
             filter.before = rows.last().map(|job| job.id);
         }
-        let more = jobs.len() > limit;
-        jobs.truncate(limit);
-        let next_before = jobs.last().filter(|_| more).map(|job| job.id);
+        let next_before = self.page.cut(&mut jobs, |job| job.id);
         Ok(Page { jobs, next_before })
     }
 }
@@ -143,11 +138,8 @@ fn text(page: &Page, now: DateTime<Utc>) -> String {
         Column::text("PUBLISHED"),
         Column::text("ERROR"),
     ];
-    let mut text = table(&columns, page.jobs.iter().map(|job| row(job, now)).collect());
-    if let Some(before) = page.next_before {
-        text.push_str(&dim(format!("older ones: ackord jobs list --before {before}\n")));
-    }
-    text
+    let rows = page.jobs.iter().map(|job| row(job, now)).collect();
+    table(&columns, rows) + &older("jobs list", page.next_before)
 }
 
 fn row(job: &JobView, now: DateTime<Utc>) -> Vec<String> {

@@ -1,14 +1,22 @@
 //! `dead_letters`: messages that were given up, with their cause. They stay until an operator replays or discards them.
 
+mod filter;
+mod group;
+mod resolve;
+
+pub use filter::{Filter, ids, list};
+pub use group::{Group, groups};
+pub use resolve::{Resolved, Standing, discard, lock, read, resolve, standings};
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, QueryOrder};
 
 use super::job::ErrorText;
-use crate::database::{Sql, without_nul};
+use crate::database::without_nul;
 use crate::envelope::Message;
 use crate::ids::{DeadLetterId, JobId};
 
@@ -77,6 +85,12 @@ pub enum LetterState {
     /// An operator gave it up for good. The row stays.
     #[sea_orm(string_value = "discarded")]
     Discarded,
+}
+
+impl fmt::Display for LetterState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.to_value())
+    }
 }
 
 /// Why a message was given up.
@@ -240,46 +254,6 @@ pub async fn insert(tx: &DatabaseTransaction, letter: NewLetter, now: DateTime<U
     }
 }
 
-/// Closes an open letter. Answers whether it was open.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn resolve(
-    tx: &DatabaseTransaction,
-    id: DeadLetterId,
-    state: LetterState,
-    actor: &str,
-    edited_payload: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<bool, DbErr> {
-    let statement = Sql::new(tx.get_database_backend())
-        .text("UPDATE dead_letters SET state = ")
-        .bind(state.to_value())
-        .text(", resolved_by = ")
-        .bind(actor.to_owned())
-        .text(", edited_payload = ")
-        .bind(edited_payload.map(str::to_owned))
-        .text(", resolved_at = ")
-        .bind(now)
-        .text(" WHERE id = ")
-        .bind(id)
-        .text(" AND state = 'open'")
-        .build();
-    Ok(tx.execute_raw(statement).await?.rows_affected() == 1)
-}
-
-/// Locks an open letter until the transaction ends.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn lock(tx: &DatabaseTransaction, id: DeadLetterId) -> Result<Option<Model>, DbErr> {
-    let mut select = Entity::find_by_id(id);
-    if tx.get_database_backend() == DbBackend::Postgres {
-        select = select.lock_exclusive();
-    }
-    select.one(tx).await
-}
-
 /// The letter of that id.
 ///
 /// # Errors
@@ -294,49 +268,6 @@ pub async fn find(connection: &impl ConnectionTrait, id: DeadLetterId) -> Result
 /// Whatever the database answers.
 pub async fn of_job(connection: &impl ConnectionTrait, job: JobId) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::JobId.eq(job)).order_by_asc(Column::Id).all(connection).await
-}
-
-/// Which letters to list.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only this kind.
-    pub kind: Option<String>,
-    /// Only this reason.
-    pub reason: Option<Reason>,
-    /// Only this state; `None` means all.
-    pub state: Option<LetterState>,
-    /// Only letters that failed alike.
-    pub fingerprint: Option<String>,
-    /// Only letters older than this one: the last id of the page before.
-    pub before: Option<DeadLetterId>,
-}
-
-/// A page of letters, newest first.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn list(
-    connection: &impl ConnectionTrait,
-    filter: &Filter,
-    limit: u64,
-) -> Result<Vec<Model>, DbErr> {
-    let mut select = Entity::find().order_by_desc(Column::Id).limit(limit);
-    if let Some(kind) = &filter.kind {
-        select = select.filter(Column::Kind.eq(kind));
-    }
-    if let Some(reason) = filter.reason {
-        select = select.filter(Column::Reason.eq(reason));
-    }
-    if let Some(state) = filter.state {
-        select = select.filter(Column::State.eq(state));
-    }
-    if let Some(fingerprint) = &filter.fingerprint {
-        select = select.filter(Column::Fingerprint.eq(fingerprint));
-    }
-    if let Some(before) = filter.before {
-        select = select.filter(Column::Id.lt(before));
-    }
-    select.all(connection).await
 }
 
 #[cfg(test)]
