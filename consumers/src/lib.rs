@@ -7,6 +7,7 @@ pub mod error;
 pub mod handler;
 pub mod health;
 pub mod jobs;
+pub mod metrics;
 pub mod registry;
 mod runtime;
 #[cfg(feature = "testing")]

@@ -1,11 +1,12 @@
 //! The worker: everything that performs and commits, put together.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ackord_entities::database::Database;
+use ackord_entities::jobs::KindSpec;
 use ackord_producer::Doorbell;
 use ackord_producer::broker::Broker;
 use tokio::sync::watch;
@@ -14,10 +15,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
-use crate::health::Health;
+use crate::health::{CONSUMER, Health, STOPPING};
 use crate::registry::Registry;
 use crate::runtime::archive::{Archive, QUEUES};
 use crate::runtime::kind::KindRunner;
+use crate::runtime::notices::{Announcer, Notices};
+use crate::runtime::outage;
+pub use crate::runtime::prefetch::TooSlow;
+use crate::runtime::prefetch::{Taking, taking};
+use crate::runtime::progress::{self, Progress, Watched};
 use crate::runtime::shared::Shared;
 use crate::runtime::suspects::Suspects;
 use crate::runtime::watch as watcher;
@@ -40,8 +46,32 @@ pub struct WorkerOptions {
     pub watch: Duration,
     /// The file beside an embedded database that says what is in flight.
     pub in_flight_file: Option<PathBuf>,
+    /// Kinds whose notices are sent, besides those whose contract asks for it.
+    pub notices: Vec<String>,
     /// Whether the dead-letter queues are archived here. Switched off, messages stay in them.
     pub archive: bool,
+    /// After how long without an answer the broker takes a delivery back (RabbitMQ: `consumer_timeout`). What is held has to
+    /// get through in that time, so it bounds the prefetch.
+    pub consumer_timeout: Duration,
+    /// For how long deliveries are held while the database is away. After that the consumer is closed, once, and opened again
+    /// when the database takes what is written. Well below the consumer timeout.
+    pub hold: Duration,
+    /// A commit that takes longer is stuck: the worker is not ready until it is through.
+    pub stuck_after: Duration,
+    /// For how long messages may wait in a queue, with room for them and none arriving, before the consumer is started again.
+    pub idle_after: Duration,
+}
+
+/// A worker that cannot be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The file of what is in flight.
+    #[error("the file of what is in flight cannot be read or written")]
+    InFlightFile(#[from] std::io::Error),
+    /// A kind that this broker would never let finish.
+    #[error(transparent)]
+    TooSlow(#[from] TooSlow),
 }
 
 impl Default for WorkerOptions {
@@ -53,7 +83,12 @@ impl Default for WorkerOptions {
             concurrency: BTreeMap::new(),
             watch: Duration::from_secs(1),
             in_flight_file: None,
+            notices: Vec::new(),
             archive: true,
+            consumer_timeout: Duration::from_secs(30 * 60),
+            hold: Duration::from_secs(10 * 60),
+            stuck_after: Duration::from_secs(30),
+            idle_after: Duration::from_secs(30),
         }
     }
 }
@@ -63,6 +98,9 @@ impl Default for WorkerOptions {
 pub struct Worker {
     shared: Arc<Shared>,
     registry: Registry,
+    /// How each kind takes deliveries.
+    takings: HashMap<&'static str, (usize, Taking)>,
+    announcer: Announcer,
     options: WorkerOptions,
 }
 
@@ -70,14 +108,16 @@ impl Worker {
     /// Puts a worker together and reads who was in flight when the last one died.
     ///
     /// # Errors
-    /// The file of what is in flight cannot be read or written.
+    /// [`WorkerError`]: the file of what is in flight cannot be used, or a kind's attempts may take longer than the broker is
+    /// patient.
     pub fn new(
         database: Database,
         broker: Arc<dyn Broker>,
         registry: Registry,
         doorbell: Doorbell,
         options: WorkerOptions,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, WorkerError> {
+        let takings = takings(&registry, &options)?;
         let suspects = Suspects::open(options.in_flight_file.as_deref())?;
         if suspects.count() > 0 {
             warn!(
@@ -85,8 +125,23 @@ impl Worker {
                 "jobs were in flight when the last worker died; each runs alone"
             );
         }
-        let shared = Shared::new(database, broker, doorbell, options.name.clone(), options.lease, suspects);
-        Ok(Self { shared: Arc::new(shared), registry, options })
+        let (notices, announcer) =
+            Notices::new(registry.iter().map(|handler| handler.spec()), &options.notices);
+        let shared = Shared::new(
+            database,
+            broker,
+            doorbell,
+            options.name.clone(),
+            options.lease,
+            options.stuck_after,
+            suspects,
+            takings.keys().copied(),
+        )
+        .telling(notices);
+        for kind in takings.keys() {
+            shared.health.say().fails_for(CONSUMER, kind, "it was not started yet");
+        }
+        Ok(Self { shared: Arc::new(shared), registry, takings, announcer, options })
     }
 
     /// The worker's condition, readable while it runs.
@@ -107,33 +162,46 @@ impl Worker {
             warn!(error = %error, "the paused kinds cannot be read at the moment");
         }
         let mut tasks = JoinSet::new();
+        let mut watched = Vec::new();
         for handler in self.registry.iter() {
-            let spec = handler.spec();
+            let Some((concurrency, taking)) = self.takings.get(handler.spec().kind).copied() else {
+                continue;
+            };
+            let (kind, progress) = (handler.spec().kind, Arc::new(Progress::default()));
+            let meter = self.shared.meter(kind);
+            watched.push(Watched { kind, progress: Arc::clone(&progress), meter: meter.clone() });
             let runner = KindRunner {
                 flusher: crate::runtime::flusher(Arc::clone(&self.shared), Arc::clone(handler)),
-                concurrency: self
-                    .options
-                    .concurrency
-                    .get(spec.kind)
-                    .copied()
-                    .unwrap_or(spec.concurrency)
-                    .max(1),
+                concurrency,
+                taking,
+                hold: self.options.hold,
+                consumer_timeout: self.options.consumer_timeout,
                 paused: paused.clone(),
+                progress,
+                meter,
                 stop: stop.clone(),
             };
-            tasks.spawn(named(format!("kind {}", spec.kind), runner.run()));
+            tasks.spawn(named(format!("kind {kind}"), runner.run()));
         }
         let watch_stop = CancellationToken::new();
         let look =
             watcher::run(Arc::clone(&self.shared), paused_sender, self.options.watch, watch_stop.clone());
         let mut background = JoinSet::new();
         background.spawn(named("watch".to_owned(), look));
+        let announcer = self.announcer.run(Arc::clone(&self.shared.broker), watch_stop.clone());
+        background.spawn(named("notices".to_owned(), announcer));
+        let probe = outage::run(Arc::clone(&self.shared), watch_stop.clone());
+        background.spawn(named("probe".to_owned(), probe));
+        let progress =
+            progress::run(Arc::clone(&self.shared), watched, self.options.idle_after, watch_stop.clone());
+        background.spawn(named("progress".to_owned(), progress));
         if self.options.archive {
             for queue in QUEUES {
                 let archive = Archive {
                     shared: Arc::clone(&self.shared),
                     registry: self.registry.clone(),
                     queue,
+                    hold: self.options.hold,
                     stop: watch_stop.clone(),
                 };
                 background.spawn(named(format!("archive {queue}"), archive.run()));
@@ -153,10 +221,22 @@ impl Worker {
     }
 }
 
+/// How each kind takes deliveries, with its number of slots.
+fn takings(
+    registry: &Registry,
+    options: &WorkerOptions,
+) -> Result<HashMap<&'static str, (usize, Taking)>, TooSlow> {
+    let of = |spec: &KindSpec| {
+        let concurrency = options.concurrency.get(spec.kind).copied().unwrap_or(spec.concurrency).max(1);
+        Ok((spec.kind, (concurrency, taking(spec, concurrency, options.consumer_timeout)?)))
+    };
+    registry.iter().map(|handler| of(handler.spec())).collect()
+}
+
 /// Runs the two deadlines of a drain.
 async fn deadline(shared: Arc<Shared>, grace: Duration, stop: CancellationToken) {
     stop.cancelled().await;
-    shared.health.update(|health| health.draining = true);
+    shared.health.say().fails(STOPPING, "the worker drains: it was told to stop and takes no new work");
     info!(grace_s = grace.as_secs_f64(), "draining: no new work is taken");
     tokio::time::sleep(grace).await;
     shared.stop_performing.cancel();

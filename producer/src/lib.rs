@@ -4,9 +4,11 @@
 //! [`broker`]. What operators and upkeep send again goes through the same outbox.
 
 pub mod broker;
+pub mod contract;
 mod doorbell;
 mod enqueue;
 pub mod health;
+pub mod metrics;
 pub mod operate;
 pub mod relay;
 pub mod upkeep;

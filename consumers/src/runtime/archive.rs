@@ -6,13 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ackord_entities::database::{Fault, classify};
 use ackord_entities::envelope::{DEATH_QUEUE_HEADER, DEATH_REASON_HEADER};
+use ackord_entities::error_chain;
 use ackord_entities::fault;
 use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::dead_letter::{self, NewLetter, Reason};
 use ackord_producer::broker::topology::{DEAD_LETTERS, UNROUTABLE};
 use ackord_producer::broker::{Consumer, Delivery};
 use sea_orm::DbErr;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -22,6 +25,8 @@ use super::receive;
 use super::settle::{Answer, Settlements};
 use super::shared::Shared;
 use crate::handler::Failure;
+use crate::health::ARCHIVE;
+use crate::metrics;
 use crate::registry::Registry;
 
 const PREFETCH: usize = 100;
@@ -31,16 +36,29 @@ pub(crate) struct Archive {
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Registry,
     pub(crate) queue: &'static str,
+    /// For how long a message is held that cannot be kept at the moment.
+    pub(crate) hold: Duration,
     pub(crate) stop: CancellationToken,
 }
 
 impl Archive {
     /// Runs until `stop`.
     pub(crate) async fn run(self) {
+        let health = self.shared.health.say();
         while !self.stop.is_cancelled() {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.shared.gate.opened() => {}
+            }
             match self.shared.broker.consume(self.queue, PREFETCH).await {
-                Ok(consumer) => self.consume(consumer).await,
-                Err(error) => warn!(queue.name = self.queue, error = %error, "the archive has no consumer"),
+                Ok(consumer) => {
+                    health.holds_for(ARCHIVE, self.queue);
+                    self.consume(consumer).await;
+                }
+                Err(error) => {
+                    warn!(queue.name = self.queue, error = %error, "the archive has no consumer");
+                    health.fails_for(ARCHIVE, self.queue, error.to_string());
+                }
             }
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -50,7 +68,7 @@ impl Archive {
     }
 
     async fn consume(&self, mut consumer: Consumer) {
-        let settlements = Arc::new(Settlements::new(consumer.settler.clone()));
+        let settlements = Arc::new(Settlements::new(consumer.settler.clone(), None));
         loop {
             let delivery = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -60,27 +78,47 @@ impl Archive {
                 },
             };
             settlements.received([delivery.tag]);
-            let answer = if self.keep_until_kept(&settlements, &delivery).await {
-                Answer::Ack
-            } else {
-                Answer::HandBack
-            };
+            if !self.keep_until_kept(&settlements, &delivery).await {
+                // Dropped with the consumer, which gives back all it holds.
+                return;
+            }
             fault::point("archived_before_ack");
-            settlements.settle(&[(delivery.tag, answer)]);
+            metrics::archived(self.queue);
+            settlements.settle(&[(delivery.tag, Answer::Ack)]);
         }
     }
 
+    /// Keeps a message however often that takes. `false`: the archive was told to stop, or the broker would not let it hold
+    /// the message any longer.
     async fn keep_until_kept(&self, settlements: &Arc<Settlements>, delivery: &Delivery) -> bool {
         let mut failures = 0;
+        let since = Instant::now();
         while let Err(error) = self.keep(settlements, delivery).await {
             failures += 1;
+            let text = error_chain(&error);
             if failures == 1 {
-                error!(queue.name = self.queue, error = %error, "a dead letter cannot be archived at the moment; it stays in its queue");
+                error!(
+                    queue.name = self.queue,
+                    error = text,
+                    "a dead letter cannot be archived at the moment; it stays in its queue"
+                );
+            }
+            self.shared.health.say().fails_for(
+                ARCHIVE,
+                self.queue,
+                format!("a message cannot be archived: {text}"),
+            );
+            if classify(&error) == Fault::Unavailable {
+                self.shared.gate.close(text);
             }
             tokio::select! {
                 () = self.stop.cancelled() => return false,
+                () = tokio::time::sleep_until(since + self.hold) => return false,
                 () = tokio::time::sleep(Backoff { longest: Duration::from_secs(10), ..Backoff::DEFAULT }.delay_after(failures)) => {}
             }
+        }
+        if failures > 0 {
+            self.shared.health.say().holds_for(ARCHIVE, self.queue);
         }
         true
     }

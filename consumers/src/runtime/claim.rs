@@ -97,9 +97,10 @@ impl Flusher {
         // Whoever asked for another run before this one began is served by this one.
         dedup::release(&tx, &[id]).await?;
         guarded(self.handler.accept(turn, &Tx::new(&tx, now))).await?;
-        self.mark_running(&tx, &row, now).await?;
+        let running = self.mark_running(&tx, &row, now).await?;
         fault::point("claim_before_commit");
         tx.commit().await?;
+        self.shared.notices.moved(self.handler.spec().kind, &running, None, now);
         debug!(job.kind = self.handler.spec().kind, job.id = %id, "a job was claimed");
         Ok(Step::Claimed { seq: row.seq + 1, held, started_at: now })
     }
@@ -109,7 +110,7 @@ impl Flusher {
         tx: &DatabaseTransaction,
         row: &Fence,
         now: DateTime<Utc>,
-    ) -> Result<(), DbErr> {
+    ) -> Result<Transition, DbErr> {
         let transition = Transition {
             next_seq: row.seq + 1,
             state: JobState::Running,
@@ -117,7 +118,7 @@ impl Flusher {
             started_at: Some(now),
             ..unchanged(row)
         };
-        if job::transition(tx, &[transition], now).await? != 1 {
+        if job::transition(tx, std::slice::from_ref(&transition), now).await? != 1 {
             return Err(DbErr::RecordNotUpdated);
         }
         let record = Record {
@@ -129,7 +130,8 @@ impl Flusher {
             error: None,
             started_at: now,
         };
-        attempt::record(tx, &[record], now).await
+        attempt::record(tx, &[record], now).await?;
+        Ok(transition)
     }
 
     /// Somebody else has the lease: come back when it is free, at the latest when it would expire.
@@ -153,7 +155,7 @@ impl Flusher {
         let is_free = lease::lock(&tx, key).await?.is_none_or(|lease| lease.owner.is_none());
         let due_at = if is_free { now } else { taken.expires_at.max(now) };
         let transition = Transition { next_seq: row.seq + 1, deferrals, ..unchanged(&row) };
-        job::transition(&tx, &[transition], now).await?;
+        job::transition(&tx, std::slice::from_ref(&transition), now).await?;
         let message = NewMessage {
             job_id: row.id,
             kind: self.handler.spec().kind.to_owned(),
@@ -163,9 +165,11 @@ impl Flusher {
             waits_for: Some(key.to_owned()),
             due_at,
         };
-        outbox::put(&tx, &[message], now).await?;
+        outbox::put(&tx, std::slice::from_ref(&message), now).await?;
         tx.commit().await?;
         self.shared.doorbell.ring();
+        self.shared.notices.moved(self.handler.spec().kind, &transition, Some(&message), now);
+        self.shared.meter(self.handler.spec().kind).deferred();
         info!(job.kind = self.handler.spec().kind, job.id = %row.id, lease = key, holder = %taken.owner, "a job waits for a lease");
         Ok(Step::PutOff)
     }

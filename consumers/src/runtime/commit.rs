@@ -30,6 +30,7 @@ pub(crate) async fn run(flusher: Flusher, mut finished: mpsc::UnboundedReceiver<
     let most = flusher.handler.spec().max_group.max(1);
     let mut group = Vec::with_capacity(most);
     while finished.recv_many(&mut group, most).await > 0 {
+        let _step = flusher.shared.commit_step(flusher.handler.spec().kind);
         // A suspect that runs at the moment runs alone.
         let _together = flusher.shared.suspects.alone.read().await;
         flusher.commit(std::mem::take(&mut group)).await;
@@ -64,6 +65,7 @@ impl Flusher {
                 }
                 Err(trouble) => trouble,
             };
+            self.shared.meter(self.handler.spec().kind).rolled_back();
             match trouble {
                 Trouble::Database { error, in_handler } if is_passing(&error) => {
                     interruptions += u32::from(in_handler);
@@ -142,7 +144,7 @@ impl Flusher {
                     "the database does not take the work; it is held"
                 );
             }
-            self.shared.health.update(|health| health.database = Some(text));
+            self.shared.gate.close(text);
         }
         let policy = Backoff {
             initial: Duration::from_millis(20),
@@ -160,7 +162,7 @@ impl Flusher {
         if outages > 1 {
             info!(job.kind = self.handler.spec().kind, "the database takes the work again");
         }
-        self.shared.health.update(|health| health.database = None);
+        self.shared.gate.open();
     }
 
     fn settle(&self, items: &[Item], answers: &[Option<Answer>]) {

@@ -22,6 +22,7 @@ use super::ledger::Ledger;
 use super::settle::Answer;
 use crate::error::{JobError, Until};
 use crate::handler::{End, EndKind, Failure, Outcome, Tx};
+use crate::metrics::Tally;
 
 /// How long a payload of a newer version waits for a program that can read it, and how often it is looked at.
 const NEWER_VERSION_PATIENCE: TimeDelta = TimeDelta::hours(1);
@@ -53,7 +54,17 @@ pub(super) struct Desk<'t> {
     pub(super) now: DateTime<Utc>,
     ledger: Ledger,
     answers: Vec<Option<Answer>>,
+    /// For each success, the seconds since its publishing.
+    waits: Vec<f64>,
     run_again: Vec<Released>,
+}
+
+/// What a transaction has decided.
+pub(super) struct Decided {
+    /// What the broker is to be told after the commit, in the order of the items.
+    pub(super) answers: Vec<Option<Answer>>,
+    /// The same in numbers.
+    pub(super) tally: Tally,
 }
 
 impl<'t> Desk<'t> {
@@ -69,14 +80,21 @@ impl<'t> Desk<'t> {
             now,
             ledger: Ledger::default(),
             answers: vec![None; items],
+            waits: Vec::new(),
             run_again: Vec::new(),
         }
     }
 
-    /// Writes all decisions; answers what the broker is to be told after the commit.
-    pub(super) async fn write(self) -> Result<Vec<Option<Answer>>, DbErr> {
+    /// What was decided so far.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Writes all decisions.
+    pub(super) async fn write(self) -> Result<Decided, DbErr> {
+        let tally = Tally::of(&self.ledger, self.waits);
         self.ledger.write(self.tx, self.now).await?;
-        Ok(self.answers)
+        Ok(Decided { answers: self.answers, tally })
     }
 
     fn spec(&self) -> &'t KindSpec {
@@ -119,6 +137,7 @@ impl<'t> Desk<'t> {
                 let mut transition = self.transition(case, JobState::Succeeded);
                 transition.attempt = case.attempt();
                 transition.result = result.map(|result| result.to_string());
+                self.waits.push((self.now - case.row.created_at).as_seconds_f64());
                 if case.is_claim() {
                     self.attempt(case, AttemptOutcome::Succeeded, None);
                 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ackord_entities::error_chain;
 use ackord_entities::fault;
@@ -18,7 +18,7 @@ use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, TransactionTrait};
 use tracing::info;
 
-use super::desk::{Case, Desk};
+use super::desk::{Case, Decided, Desk};
 use super::fence::{Verdict, judge};
 use super::item::{Error, Expect, Item, Work};
 use super::perform::panicked;
@@ -80,6 +80,7 @@ impl Flusher {
     /// # Errors
     /// [`Trouble`]: everything was rolled back.
     pub(crate) async fn once(&self, items: &[Item], mode: Mode) -> Result<Vec<Option<Answer>>, Trouble> {
+        let began = Instant::now();
         let tx = self.shared.database.begin().await?;
         let now = self.shared.database.clock().now(&tx).await?;
         let rows = self.lock_rows(&tx, items, now).await?;
@@ -107,11 +108,14 @@ impl Flusher {
             }
         }
         self.commit_halves(&mut desk, ready, mode).await?;
-        let answers = desk.write().await?;
+        let notices = self.shared.notices.of(self.handler.spec().kind, desk.ledger(), items, now);
+        let Decided { answers, tally } = desk.write().await?;
         fault::point("before_commit");
         tx.commit().await.map_err(refused_commit)?;
         fault::point("after_commit_before_ack");
         self.shared.doorbell.ring();
+        self.shared.notices.tell(notices);
+        self.shared.meter(self.handler.spec().kind).committed(&tally, items.len(), began.elapsed());
         Ok(answers)
     }
 

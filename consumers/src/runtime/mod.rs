@@ -13,7 +13,10 @@
 //! |---|---|
 //! | `receive` | reads a delivery: who is it, which kind, which payload |
 //! | `fence` | compares a delivery with its job's row and says what it means |
-//! | `kind` | one kind's loop: deliveries in, performed work out |
+//! | `sort` | what has work to do, and what goes to the commit as it is |
+//! | `kind` | one kind: its committer, and one consumer after the other |
+//! | `intake` | one consumer's life: deliveries in, jobs started, held while the database is away |
+//! | `prefetch` | how many deliveries a kind may hold |
 //! | `run` | one job: claimed, performed, alone if it is a suspect |
 //! | `claim` | takes a hand-over job: running, leased, acknowledged |
 //! | `perform` | runs the slow half: time limit, panics, cancellation |
@@ -23,6 +26,8 @@
 //! | `ledger` | what a transaction has decided, written set by set |
 //! | `settle` | answers the broker after the commit |
 //! | `suspects` | knows what was in flight when the process died |
+//! | `outage` | whether the database takes what is written, and the probe that finds out |
+//! | `progress` | compares what waits in a queue with what arrives |
 //! | `watch` | looks for pauses and cancellations once a second |
 //! | `archive` | keeps what the broker gave up |
 
@@ -30,20 +35,28 @@ pub(crate) mod archive;
 mod claim;
 mod commit;
 mod desk;
-mod fence;
+pub(crate) mod fence;
 mod flush;
+mod intake;
 mod item;
 pub(crate) mod kind;
 mod ledger;
+pub(crate) mod notices;
+pub(crate) mod outage;
 mod perform;
+pub(crate) mod prefetch;
+pub(crate) mod progress;
 mod receive;
 mod run;
 mod settle;
 pub(crate) mod shared;
+mod sort;
 pub(crate) mod suspects;
 pub(crate) mod watch;
 
 use std::sync::Arc;
+
+pub(crate) use ledger::Ledger;
 
 /// Runs the transactions of one kind.
 pub(crate) fn flusher(

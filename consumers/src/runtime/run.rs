@@ -2,18 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use ackord_entities::error_chain;
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::lease::Held;
+use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::claim::Claimed;
 use super::flush::Flusher;
 use super::item::{Expect, Item, Keeper, Started, Work};
-use super::kind::Waiting;
 use super::perform::{Performed, perform};
+use super::sort::Waiting;
 use crate::handler::Context;
 
 impl Flusher {
@@ -59,13 +61,31 @@ impl Flusher {
                         item.work = Work::HandBack;
                         return Some(item);
                     }
-                    warn!(job.kind = self.handler.spec().kind, error = %error, "a claim waits for the database");
-                    tokio::time::sleep(
-                        Backoff { longest: Duration::from_secs(5), ..Backoff::DEFAULT }.delay_after(outages),
-                    )
-                    .await;
+                    self.wait_for_the_database(&error, outages).await;
                 }
             }
+        }
+    }
+
+    /// What cannot be recorded at the moment is not given back to get it again: it waits here.
+    async fn wait_for_the_database(&self, error: &DbErr, outages: u32) {
+        let text = error_chain(error);
+        // The first time may be two transactions in each other's way.
+        if outages > 1 {
+            if outages == 2 {
+                warn!(job.kind = self.handler.spec().kind, error = text, "a job waits for the database");
+            }
+            self.shared.gate.close(text);
+        }
+        let policy = Backoff {
+            initial: Duration::from_millis(20),
+            factor: 3.0,
+            longest: Duration::from_secs(3),
+            ..Backoff::DEFAULT
+        };
+        tokio::select! {
+            () = self.shared.stop_performing.cancelled() => {}
+            () = tokio::time::sleep(policy.delay_after(outages)) => {}
         }
     }
 
@@ -80,6 +100,7 @@ impl Flusher {
             return Work::Done(self.handler.no_output());
         }
         let _running = self.shared.running(id, token.clone());
+        let _performing = self.shared.meter(self.handler.spec().kind).performing();
         let context = Context::new(self.shared.database.clone(), self.handler.spec().kind, id, token);
         match perform(&*self.handler, turn, &context).await {
             Performed::Done(output) => Work::Done(output),
@@ -112,13 +133,14 @@ impl Flusher {
         let _alone =
             if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.write().await) };
         info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died");
-        let item = match self.shared.record_start(id).await {
-            Err(_away) => {
+        let item = match self.recorded_start(id).await {
+            // A drain: no start was recorded.
+            None => {
                 let mut item = job.item;
                 item.work = Work::HandBack;
                 Some(item)
             }
-            Ok(Some(starts)) => {
+            Some(Some(starts)) => {
                 let Waiting { mut item, decoded, .. } = job;
                 let seq = item.message.seq.unwrap_or(1);
                 item.turn =
@@ -127,7 +149,7 @@ impl Flusher {
                 item.was_suspect = true;
                 Some(item)
             }
-            Ok(None) => {
+            Some(None) => {
                 let Some(mut item) = self.run(job, id).await else {
                     // It was put off and never began: that start was none.
                     self.shared.take_back_start(id).await;
@@ -141,5 +163,20 @@ impl Flusher {
             self.commit(vec![item]).await;
         }
         None
+    }
+
+    /// Records a suspect's start, however long the database is away. `None`: the worker was told to stop first.
+    async fn recorded_start(&self, id: JobId) -> Option<Option<u32>> {
+        let mut outages = 0;
+        loop {
+            match self.shared.record_start(id).await {
+                Ok(starts) => return Some(starts),
+                Err(_) if self.shared.stop_performing.is_cancelled() => return None,
+                Err(error) => {
+                    outages += 1;
+                    self.wait_for_the_database(&error, outages).await;
+                }
+            }
+        }
     }
 }

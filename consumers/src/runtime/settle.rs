@@ -1,11 +1,14 @@
 //! Settling: the broker hears of a delivery only after its commit.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ackord_entities::fault;
 use ackord_producer::broker::{Settler, Tag};
 use tokio::sync::Notify;
+
+use crate::metrics::KindMeter;
 
 /// What to answer for a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +24,27 @@ pub(crate) enum Answer {
 /// The unsettled deliveries of one consumer, in order, so that a run of acknowledgements becomes one.
 pub(crate) struct Settlements {
     settler: Settler,
-    unsettled: Mutex<BTreeSet<Tag>>,
+    /// With the time of their arrival: what is out for too long, the broker takes back.
+    unsettled: Mutex<BTreeMap<Tag, Instant>>,
     changed: Notify,
+    /// Counts the answers; the archive's are counted elsewhere.
+    meter: Option<KindMeter>,
 }
 
 impl Settlements {
-    pub(crate) fn new(settler: Settler) -> Self {
-        Self { settler, unsettled: Mutex::default(), changed: Notify::new() }
+    pub(crate) fn new(settler: Settler, meter: Option<KindMeter>) -> Self {
+        Self { settler, unsettled: Mutex::default(), changed: Notify::new(), meter }
     }
 
     /// Notes deliveries before anything else happens to them.
     pub(crate) fn received(&self, tags: impl IntoIterator<Item = Tag>) {
-        lock(&self.unsettled).extend(tags);
+        let now = Instant::now();
+        lock(&self.unsettled).extend(tags.into_iter().map(|tag| (tag, now)));
+    }
+
+    /// For how long the oldest of them has waited.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        lock(&self.unsettled).first_key_value().map(|(_, arrived)| arrived.elapsed())
     }
 
     /// How many deliveries wait for their answer.
@@ -45,14 +57,12 @@ impl Settlements {
         self.changed.notified().await;
     }
 
-    pub(crate) fn settler(&self) -> &Settler {
-        &self.settler
-    }
 
     /// Answers for deliveries whose transaction is committed. Acknowledges all up to a tag at once when every unsettled
     /// delivery up to it is among them; the others singly.
     pub(crate) fn settle(&self, answers: &[(Tag, Answer)]) {
         let mut acks = Vec::with_capacity(answers.len());
+        let (mut rejects, mut hand_backs) = (0, 0);
         let mut unsettled = lock(&self.unsettled);
         for (tag, answer) in answers {
             unsettled.remove(tag);
@@ -62,11 +72,17 @@ impl Settlements {
                     acks.push(*tag);
                     true
                 }
-                Answer::Reject => self.settler.reject(*tag),
-                Answer::HandBack => self.settler.hand_back(*tag),
+                Answer::Reject => {
+                    rejects += 1;
+                    self.settler.reject(*tag)
+                }
+                Answer::HandBack => {
+                    hand_backs += 1;
+                    self.settler.hand_back(*tag)
+                }
             };
         }
-        let low_water = unsettled.first().copied();
+        let low_water = unsettled.first_key_value().map(|(tag, _)| *tag);
         drop(unsettled);
         acks.sort_unstable();
         let together = low_water.map_or(acks.len(), |low_water| acks.partition_point(|tag| *tag < low_water));
@@ -78,6 +94,9 @@ impl Settlements {
             let _ = self.settler.ack(*tag, false);
         }
         fault::point("settled");
+        if let Some(meter) = &self.meter {
+            meter.settled(acks.len() as u64, rejects, hand_backs);
+        }
         self.changed.notify_one();
     }
 }

@@ -8,10 +8,14 @@ use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
 use ackord_producer::Doorbell;
 use ackord_producer::broker::Broker;
+use ackord_producer::health::Step;
 use tokio_util::sync::CancellationToken;
 
+use super::notices::Notices;
+use super::outage::Gate;
 use super::suspects::Suspects;
-use crate::health::Health;
+use crate::health::{COMMIT, Health};
+use crate::metrics::KindMeter;
 
 /// Shared by all kinds of one worker.
 pub(crate) struct Shared {
@@ -22,14 +26,21 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     /// How long a lease lasts without being renewed.
     pub(crate) lease: Duration,
+    /// A commit that takes longer is stuck.
+    stuck_after: Duration,
     pub(crate) suspects: Suspects,
     pub(crate) health: Health,
+    /// Who is told of what is committed.
+    pub(crate) notices: Notices,
+    /// Whether the database takes what is written.
+    pub(crate) gate: Gate,
     /// The grace of a drain is over: slow halves are to stop.
     pub(crate) stop_performing: CancellationToken,
     /// The end of a drain: what is not committed by now goes back to the broker.
     pub(crate) stop_committing: CancellationToken,
     /// What is performed at the moment, with the token that calls it off.
     running: Mutex<HashMap<JobId, CancellationToken>>,
+    meters: HashMap<&'static str, KindMeter>,
 }
 
 impl Shared {
@@ -39,20 +50,44 @@ impl Shared {
         doorbell: Doorbell,
         name: String,
         lease: Duration,
+        stuck_after: Duration,
         suspects: Suspects,
+        kinds: impl IntoIterator<Item = &'static str>,
     ) -> Self {
+        let health = Health::new();
+        let gate = Gate::new(health.say());
+        health.say().check_broker(broker.state());
         Self {
             database,
             broker,
             doorbell,
             name,
             lease,
+            stuck_after,
             suspects,
-            health: Health::default(),
+            health,
+            notices: Notices::none(),
+            gate,
             stop_performing: CancellationToken::new(),
             stop_committing: CancellationToken::new(),
             running: Mutex::default(),
+            meters: kinds.into_iter().map(|kind| (kind, KindMeter::new(kind))).collect(),
         }
+    }
+
+    /// The same, with notices.
+    pub(crate) fn telling(self, notices: Notices) -> Self {
+        Self { notices, ..self }
+    }
+
+    /// The counters of `kind`, which is one of this worker's.
+    pub(crate) fn meter(&self, kind: &'static str) -> KindMeter {
+        self.meters.get(kind).cloned().unwrap_or_else(|| KindMeter::new(kind))
+    }
+
+    /// A commit that begins. Health says so when it takes too long.
+    pub(crate) fn commit_step(&self, kind: &str) -> Step {
+        self.health.say().step(COMMIT, Some(kind), "a commit", self.stuck_after)
     }
 
     /// Notes that `job` is being performed, until the answer is dropped.

@@ -46,7 +46,7 @@ pub(crate) async fn look(shared: &Shared, paused: &watch::Sender<HashSet<String>
         info!(paused = ?kinds, "the paused kinds changed");
         let mut names: Vec<String> = kinds.into_iter().collect();
         names.sort_unstable();
-        shared.health.update(|health| health.paused = names);
+        shared.health.set_paused(names);
     }
     let running = shared.running_jobs();
     if !running.is_empty() {

@@ -1,0 +1,147 @@
+//! A broker that is watched, and that can be told to fall silent: what goes over to the worker is counted on the way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use ackord_consumers::health::Health;
+use ackord_consumers::registry::Registry;
+use ackord_consumers::testing::Stage;
+use ackord_consumers::worker::{Worker, WorkerOptions};
+use ackord_entities::envelope::Message;
+use ackord_entities::ids::Incarnation;
+use ackord_producer::broker::topology::Topology;
+use ackord_producer::broker::{
+    Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference,
+    EmbeddedBroker, Notice,
+};
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The stage's broker, with somebody between it and the worker.
+pub(crate) struct Observed {
+    broker: Arc<EmbeddedBroker>,
+    /// The next consumers get nothing, and are not told.
+    silent: AtomicBool,
+    consumers: AtomicUsize,
+    deliveries: Arc<AtomicUsize>,
+}
+
+impl Observed {
+    pub(crate) fn new(broker: Arc<EmbeddedBroker>) -> Arc<Self> {
+        Arc::new(Self {
+            broker,
+            silent: AtomicBool::new(false),
+            consumers: AtomicUsize::new(0),
+            deliveries: Arc::default(),
+        })
+    }
+
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn speak(&self) {
+        self.silent.store(false, Ordering::SeqCst);
+    }
+
+    /// How many consumers of kinds were started.
+    pub(crate) fn consumers(&self) -> usize {
+        self.consumers.load(Ordering::SeqCst)
+    }
+
+    /// How many deliveries of kinds were handed over.
+    pub(crate) fn deliveries(&self) -> usize {
+        self.deliveries.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Broker for Observed {
+    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
+        self.broker.apply(topology).await
+    }
+
+    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {
+        self.broker.verify(topology).await
+    }
+
+    async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
+        self.broker.publish(exchange, messages).await
+    }
+
+    async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {
+        self.broker.announce(notices).await
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "what the prefetch allows")]
+    async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError> {
+        let silent = self.silent.load(Ordering::SeqCst);
+        let mut consumer = self.broker.consume(queue, if silent { 0 } else { prefetch }).await?;
+        self.consumers.fetch_add(1, Ordering::SeqCst);
+        let (onward, deliveries) = mpsc::unbounded_channel();
+        let (settler, count) = (consumer.settler.clone(), Arc::clone(&self.deliveries));
+        tokio::spawn(async move {
+            loop {
+                let delivery = tokio::select! {
+                    () = onward.closed() => return,
+                    delivery = consumer.deliveries.recv() => delivery,
+                };
+                let Some(delivery) = delivery else { return };
+                count.fetch_add(1, Ordering::SeqCst);
+                if onward.send(delivery).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Consumer { deliveries, settler })
+    }
+
+    async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
+        self.broker.depth(queue).await
+    }
+
+    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
+        self.broker.remembers(incarnation).await
+    }
+
+    async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError> {
+        self.broker.imprint(incarnation).await
+    }
+
+    fn state(&self) -> watch::Receiver<BrokerState> {
+        self.broker.state()
+    }
+
+    fn description(&self) -> Description {
+        self.broker.description()
+    }
+}
+
+/// A worker behind an observed broker.
+pub(crate) struct Patient {
+    pub(crate) health: Health,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Patient {
+    pub(crate) fn start(
+        stage: &Stage,
+        broker: &Arc<Observed>,
+        registry: Registry,
+        options: WorkerOptions,
+    ) -> Self {
+        let broker: Arc<dyn Broker> = Arc::clone(broker) as Arc<dyn Broker>;
+        let worker =
+            Worker::new(stage.database.clone(), broker, registry, stage.doorbell.clone(), options).unwrap();
+        let (health, stop) = (worker.health(), CancellationToken::new());
+        Self { health, task: tokio::spawn(worker.run(stop.clone())), stop }
+    }
+
+    pub(crate) async fn stopped(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}

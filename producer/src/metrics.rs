@@ -1,0 +1,131 @@
+//! The metrics of everything that publishes, and what a metric is.
+//!
+//! Nothing here knows who collects them. Without a recorder they cost next to nothing.
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+/// A metric: its name, what kind it is, its labels and its help text. The lists of these are what documents, rules and
+/// dashboards are checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// As it is exported.
+    pub name: &'static str,
+    /// How it behaves.
+    pub behaves: Behaves,
+    /// Its labels, in the order of their use.
+    pub labels: &'static [&'static str],
+    /// What it counts or measures.
+    pub help: &'static str,
+}
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaves {
+    /// Only rises, until the process ends.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
+
+impl Metric {
+    /// A counter.
+    #[must_use]
+    pub const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, behaves: Behaves::Counter, labels, help }
+    }
+
+    /// A gauge.
+    #[must_use]
+    pub const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, behaves: Behaves::Gauge, labels, help }
+    }
+
+    /// A histogram.
+    #[must_use]
+    pub const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, behaves: Behaves::Histogram, labels, help }
+    }
+}
+
+/// Gives the recorder that is installed the help texts.
+pub fn describe(list: &[Metric]) {
+    for metric in list {
+        match metric.behaves {
+            Behaves::Counter => metrics::describe_counter!(metric.name, metric.help),
+            Behaves::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+            Behaves::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
+}
+
+const WINDOWS: &str = "ackord_relay_windows_total";
+const MESSAGES: &str = "ackord_relay_messages_total";
+const SECONDS: &str = "ackord_relay_window_seconds";
+
+/// The metrics of this crate.
+pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        WINDOWS,
+        &[],
+        "Confirm windows that the relay has published, whatever became of their messages.",
+    ),
+    Metric::counter(
+        MESSAGES,
+        &["outcome"],
+        "Messages that the relay has published: confirmed, refused (returned or nacked, sent again later) or unknown (the \
+         connection was lost, sent again with the same id).",
+    ),
+    Metric::histogram(SECONDS, &[], "Seconds from the publishing of a window to its last confirm."),
+];
+
+/// What a relay counts.
+#[derive(Clone)]
+pub struct RelayMeter {
+    windows: Counter,
+    confirmed: Counter,
+    refused: Counter,
+    unknown: Counter,
+    seconds: Histogram,
+}
+
+impl RelayMeter {
+    /// The counters of the recorder that is installed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            windows: counter!(WINDOWS),
+            confirmed: counter!(MESSAGES, "outcome" => "confirmed"),
+            refused: counter!(MESSAGES, "outcome" => "refused"),
+            unknown: counter!(MESSAGES, "outcome" => "unknown"),
+            seconds: histogram!(SECONDS),
+        }
+    }
+
+    /// A window whose messages were answered for.
+    pub fn answered(&self, confirmed: usize, refused: usize, seconds: f64) {
+        self.windows.increment(1);
+        self.confirmed.increment(confirmed as u64);
+        self.refused.increment(refused as u64);
+        self.seconds.record(seconds);
+    }
+
+    /// A window of which nobody knows what became of it.
+    pub fn unanswered(&self, messages: usize) {
+        self.windows.increment(1);
+        self.unknown.increment(messages as u64);
+    }
+}
+
+impl Default for RelayMeter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for RelayMeter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("RelayMeter")
+    }
+}
