@@ -4,11 +4,12 @@
 //! state. A crash after a confirm and before the commit sends a message twice; the fence finds the second one stale.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ackord_entities::clock::later;
 use ackord_entities::database::Database;
 use ackord_entities::envelope::Message;
+use ackord_entities::error_chain;
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
@@ -22,6 +23,8 @@ use tracing::{debug, error, info, warn};
 use crate::broker::topology::JOBS_EXCHANGE;
 use crate::broker::{Broker, BrokerError, BrokerState, Confirm};
 use crate::doorbell::Doorbell;
+use crate::health::Health;
+use crate::metrics::RelayMeter;
 
 /// The wait while another relay is at what is due.
 const SHORTEST_POLL: Duration = Duration::from_millis(5);
@@ -50,7 +53,16 @@ pub struct Relay {
     broker: Arc<dyn Broker>,
     doorbell: Doorbell,
     options: RelayOptions,
+    health: Health,
+    meter: RelayMeter,
 }
+
+/// The database can be read and written.
+const DATABASE: &str = "database";
+/// What is due is sent.
+const MOVES: &str = "moves";
+/// A round that takes longer is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The wait while another relay has what is due.
 const NOT_OURS: Duration = Duration::from_millis(50);
@@ -83,7 +95,15 @@ impl Relay {
         doorbell: Doorbell,
         options: RelayOptions,
     ) -> Self {
-        Self { database, broker, doorbell, options }
+        let health = Health::new("relay");
+        health.check_broker(broker.state());
+        Self { database, broker, doorbell, options, health, meter: RelayMeter::new() }
+    }
+
+    /// How the relay is, readable while it runs.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// Runs until `stop`. A round that is under way is finished.
@@ -99,7 +119,12 @@ impl Relay {
                 }
                 continue;
             }
-            match self.round().await {
+            let round = {
+                let _step = self.health.step(MOVES, None, "a round of the relay", STUCK_AFTER);
+                self.round().await
+            };
+            self.say(&round);
+            match round {
                 Ok(sent) => {
                     if failures > 0 {
                         info!(rounds.failed = failures, "the relay works again");
@@ -125,6 +150,17 @@ impl Relay {
         }
     }
 
+    fn say(&self, round: &Result<Round, RoundError>) {
+        match round {
+            Ok(_) => {
+                self.health.holds(DATABASE);
+                self.health.holds(MOVES);
+            }
+            Err(RoundError::Database(error)) => self.health.fails(DATABASE, error_chain(error)),
+            Err(RoundError::Broker(error)) => self.health.fails(MOVES, error_chain(error)),
+        }
+    }
+
     /// Sends one window.
     async fn round(&self) -> Result<Round, RoundError> {
         let now = self.database.clock().now(self.database.read()).await?;
@@ -139,7 +175,14 @@ impl Relay {
         let keys: Vec<(JobId, i32, i32)> = due.iter().map(|one| (one.job_id, one.seq, one.sends)).collect();
         let messages: Vec<Message> = due.into_iter().map(message).collect();
         fault::point("relay_before_publish");
-        let confirms = self.broker.publish(JOBS_EXCHANGE, &messages).await?;
+        let began = Instant::now();
+        let published = self.broker.publish(JOBS_EXCHANGE, &messages).await;
+        let confirms = published.inspect_err(|error| {
+            // Blocked: nothing was published.
+            if !matches!(error, BrokerError::Blocked { .. }) {
+                self.meter.unanswered(messages.len());
+            }
+        })?;
         fault::point("relay_after_confirm");
         let mut sent = Vec::with_capacity(keys.len());
         let mut refused = Vec::new();
@@ -149,6 +192,7 @@ impl Relay {
                 Confirm::Refused(reason) => refused.push((job, reason, self.again_at(now, sends))),
             }
         }
+        self.meter.answered(sent.len(), refused.len(), began.elapsed().as_secs_f64());
         if let Some((job, reason, due)) = refused.first() {
             warn!(job.id = %job, refused = refused.len(), due_at = %due, "the broker refused messages: {reason}");
         }
@@ -199,7 +243,7 @@ fn message(due: Due) -> Message {
 
 /// Once when it begins, then as often as somebody would want to be reminded.
 fn report(error: &RoundError, failures: u32) {
-    let chain = ackord_entities::error_chain(error);
+    let chain = error_chain(error);
     match error {
         RoundError::Broker(BrokerError::Blocked { .. }) => {
             debug!(error = chain, "the broker is blocked, the outbox keeps");

@@ -57,7 +57,6 @@ impl Settlements {
         self.changed.notified().await;
     }
 
-
     /// Answers for deliveries whose transaction is committed. Acknowledges all up to a tag at once when every unsettled
     /// delivery up to it is among them; the others singly.
     pub(crate) fn settle(&self, answers: &[(Tag, Answer)]) {

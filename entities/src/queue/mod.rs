@@ -4,12 +4,13 @@
 //! [`outbox`]; the worker's transaction moves [`job`] to its end and writes [`attempt`], [`dead_letter`] or the next
 //! [`outbox`] row beside it. [`lease`], [`dedup`] and [`suspect`] guard who may run; [`message_id`] and [`idempotency`]
 //! recognise what was asked before; [`incarnation`] recognises the broker; [`audit`] and [`pause`] belong to operators;
-//! [`probe`] finds out whether anything can be written at all.
+//! [`probe`] finds out whether anything can be written at all, [`figures`] how much waits and for how long.
 
 pub mod attempt;
 pub mod audit;
 pub mod dead_letter;
 pub mod dedup;
+pub mod figures;
 pub mod idempotency;
 pub mod incarnation;
 pub mod job;
