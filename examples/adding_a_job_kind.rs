@@ -176,7 +176,9 @@ async fn main() -> anyhow::Result<()> {
     write_documents(folder.path())?;
     let path = |name: &str| folder.path().join(name).display().to_string();
     let database = DatabaseOptions::new(format!("sqlite:{}", path("ackord.db"))).open().await?;
-    Migrator::up(database.write(), None).await?;
+    let tx = database.begin_unlimited().await?;
+    Migrator::up(&tx, None).await?;
+    tx.commit().await?;
     make_table(&database).await?;
 
     let first = publish(&database, &WordCount { path: path("tea.md"), follow: 1 }).await?;

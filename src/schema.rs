@@ -107,7 +107,9 @@ pub(crate) async fn bring_up(database: &Database) -> anyhow::Result<Vec<String>>
         return Err(newer(database, &status).into());
     }
     if !status.pending.is_empty() {
-        Migrator::up(database.write(), None).await?;
+        let tx = database.begin_unlimited().await?;
+        Migrator::up(&tx, None).await?;
+        tx.commit().await?;
     }
     Ok(status.pending)
 }
@@ -148,9 +150,11 @@ mod tests {
         require_current(&test.reopen().await).await.unwrap();
         assert!(bring_up(database).await.unwrap().is_empty());
 
-        Migrator::down(database.write(), Some(1)).await.unwrap();
+        let tx = database.begin_unlimited().await.unwrap();
+        Migrator::down(&tx, Some(1)).await.unwrap();
+        tx.commit().await.unwrap();
         assert_eq!(status(database).await.unwrap().state(), SchemaState::Older);
-        Migrator::up(database.write(), None).await.unwrap();
+        assert_eq!(bring_up(database).await.unwrap().len(), 1);
 
         let later =
             "INSERT INTO ackord_migrations (version, applied_at) VALUES ('m20990101_000001_later', 0)";

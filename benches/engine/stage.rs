@@ -34,7 +34,9 @@ pub(crate) fn folder() -> TempDir {
 pub(crate) async fn open(folder: &Path) -> Database {
     let url = format!("sqlite:{}", folder.join("ackord.db").display());
     let database = DatabaseOptions::new(url).open().await.unwrap();
-    Migrator::up(database.write(), None).await.unwrap();
+    let tx = database.begin_unlimited().await.unwrap();
+    Migrator::up(&tx, None).await.unwrap();
+    tx.commit().await.unwrap();
     make_effects(&database).await;
     database
 }

@@ -45,7 +45,7 @@ impl TestDatabase {
     /// A migrated SQLite file.
     pub async fn sqlite() -> Self {
         let test = Self::empty_sqlite().await;
-        Migrator::up(test.database.write(), None).await.expect("the migrations run on SQLite");
+        migrate(&test.database).await.expect("the migrations run on SQLite");
         test
     }
 
@@ -121,6 +121,12 @@ impl TestDatabase {
     }
 }
 
+async fn migrate(database: &Database) -> Result<(), DbErr> {
+    let tx = database.begin_unlimited().await?;
+    Migrator::up(&tx, None).await?;
+    tx.commit().await
+}
+
 async fn connect(url: &str) -> Database {
     DatabaseOptions::new(url).open().await.expect("the test's database opens")
 }
@@ -180,7 +186,7 @@ impl Server {
         self.remove_left_overs().await?;
         let unfinished = self.copy_of("template1").await?;
         let database = connect(&unfinished.url()).await;
-        Migrator::up(database.write(), None).await?;
+        migrate(&database).await?;
         database.close().await;
         self.execute(&format!("ALTER DATABASE {} RENAME TO {template}", unfinished.name)).await?;
         std::mem::forget(unfinished);

@@ -108,7 +108,9 @@ async fn down(session: &Session, steps: u32, yes: bool) -> anyhow::Result<Exit> 
         }
     }
     if !going.is_empty() {
-        Migrator::down(database.write(), Some(steps)).await?;
+        let tx = database.begin_unlimited().await?;
+        Migrator::down(&tx, Some(steps)).await?;
+        tx.commit().await?;
     }
     let answer = Changed { changed: going, now: report(&database).await? };
     session.terminal.answer(&answer, || match answer.changed.len() {

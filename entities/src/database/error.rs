@@ -1,10 +1,12 @@
 //! Why a database could not be opened, and what to do about it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+use super::Location;
 use super::fault::sqlite_code;
 
 /// The file of the write-ahead log's index cannot grow: how a full disk shows while a database is opened.
@@ -79,11 +81,53 @@ pub enum DatabaseError {
         /// What SQLite said.
         source: DbErr,
     },
-    /// The server does not answer or refuses us.
+    /// The URL cannot be read.
+    #[error("the database's URL cannot be used: give postgres://USER:PASSWORD@HOST:PORT/NAME")]
+    Url {
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// The server does not answer.
     #[error(
-        "{location} cannot be reached or refuses the login: check that it runs, the name of the database, user and password"
+        "{location} cannot be reached: check that it runs, its name and port, and the network in between"
     )]
     Unreachable {
+        /// The URL without credentials.
+        location: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// The server refuses us.
+    #[error("{location} refuses the login: check user and password, and the server's pg_hba.conf")]
+    Login {
+        /// The URL without credentials.
+        location: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// The server does not know the database.
+    #[error("{location} has no such database: make it with CREATE DATABASE, or name another")]
+    NoDatabase {
+        /// The URL without credentials.
+        location: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// The server has no connection left.
+    #[error(
+        "{location} takes no more connections: end other clients, raise its max_connections, or put a pooler before it"
+    )]
+    Busy {
+        /// The URL without credentials.
+        location: String,
+        /// What the driver said.
+        source: DbErr,
+    },
+    /// The connection cannot be encrypted as the URL asks for.
+    #[error(
+        "{location} cannot be reached over TLS: check sslmode and sslrootcert in the URL, and the server's certificate"
+    )]
+    Tls {
         /// The URL without credentials.
         location: String,
         /// What the driver said.
@@ -110,6 +154,24 @@ impl DatabaseError {
             }
             Some(26 | 11) => Self::NotADatabase { path, source },
             _ => Self::Open { path, source },
+        }
+    }
+
+    /// The error for a Postgres server that was connected to for the first time.
+    #[must_use]
+    pub fn postgres(location: &Location, source: sqlx::Error) -> Self {
+        let location = location.to_string();
+        let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Cow::into_owned);
+        let is_tls = matches!(source, sqlx::Error::Tls(_));
+        let is_configuration = matches!(source, sqlx::Error::Configuration(_));
+        let source = DbErr::Conn(RuntimeErr::SqlxError(Arc::new(source)));
+        match code.as_deref() {
+            Some("28000" | "28P01") => Self::Login { location, source },
+            Some("3D000") => Self::NoDatabase { location, source },
+            Some("53300") => Self::Busy { location, source },
+            _ if is_tls => Self::Tls { location, source },
+            _ if is_configuration => Self::Url { source },
+            _ => Self::Unreachable { location, source },
         }
     }
 }

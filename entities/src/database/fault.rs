@@ -32,6 +32,19 @@ pub fn classify(error: &DbErr) -> Fault {
     }
 }
 
+/// Whether a statement took longer than the server allows. Within a handler that is the job's own affair; the engine's own
+/// statements meet it on a server that is overloaded.
+#[must_use]
+pub fn timed_out(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57014")
+}
+
 fn classify_runtime(error: &RuntimeErr) -> Fault {
     match error {
         RuntimeErr::SqlxError(error) => classify_sqlx(error),

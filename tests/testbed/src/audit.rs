@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 use serde::Serialize;
 
 /// What the database says.

@@ -107,6 +107,8 @@ async fn open(place: &Place, create: bool) -> anyhow::Result<Database> {
 }
 
 async fn prepare(database: &Database) -> anyhow::Result<()> {
-    Migrator::up(database.write(), None).await.context("the schema")?;
+    let tx = database.begin_unlimited().await?;
+    Migrator::up(&tx, None).await.context("the schema")?;
+    tx.commit().await?;
     effects::make_table(database).await.context("the table of effects")
 }
