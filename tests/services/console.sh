@@ -56,3 +56,6 @@ stop_foreground() {
   wait "$foreground" 2>/dev/null || true
   foreground=
 }
+
+# A password.
+random_word() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }

@@ -9,14 +9,53 @@ postgres_programs() {
   dirname -- "$initdb"
 }
 
-# needs_own_postgres: whether this run starts a PostgreSQL of its own.
-needs_own_postgres() { [[ -z ${ACKORD_TEST_POSTGRES_URL:-} && ${ACKORD_TEST_USE_DOCKER:-} != 1 ]]; }
+# The folder with rabbitmq-server and rabbitmqctl: of the RabbitMQ that was asked for, else Debian's (those in its PATH are
+# wrappers that want to be root and write to /var), else anybody's.
+rabbitmq_programs() {
+  local server
+  if [[ -n ${ACKORD_TEST_RABBITMQ_HOME:-} ]]; then
+    server=$ACKORD_TEST_RABBITMQ_HOME/bin/rabbitmq-server
+  else
+    server=/usr/lib/rabbitmq/bin/rabbitmq-server
+    [[ -x $server ]] || server=$(command -v rabbitmq-server) || return
+  fi
+  [[ -x $server ]] && dirname -- "$server"
+}
+
+# Debian keeps it where an ordinary user's PATH may not lead.
+has_pgbouncer() { command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]]; }
+
+# A Python that has pika; the one in PATH need not be the one that Debian's packages are for.
+python_with_pika() {
+  local python
+  for python in "${ACKORD_TEST_PYTHON:-python3}" /usr/bin/python3; do
+    if command -v "$python" >/dev/null && "$python" -c 'import pika' 2>/dev/null; then
+      command -v "$python"
+      return
+    fi
+  done
+  return 1
+}
+
+# Whether this machine's packages are to be used: not where other servers are named or Docker is asked for.
+wants_packages() {
+  [[ ${ACKORD_TEST_USE_DOCKER:-} != 1 && -z ${ACKORD_TEST_POSTGRES_URL:-}${ACKORD_TEST_RABBITMQ_URL:-} ]]
+}
+
+# What the tests start by themselves, one package per line.
+missing_server_packages() {
+  postgres_programs >/dev/null || echo postgresql
+  has_pgbouncer || echo pgbouncer
+  rabbitmq_programs >/dev/null || echo rabbitmq-server
+  python_with_pika >/dev/null || printf '%s\n' python3 python3-pika
+}
 
 # One package per line.
 missing_packages() {
   # SQLite is compiled from C, and rustc links with cc.
   command -v "${CC:-cc}" >/dev/null || printf '%s\n' gcc libc6-dev
-  if needs_own_postgres && ! postgres_programs >/dev/null; then printf '%s\n' postgresql; fi
+  if [[ -n ${rabbitmq_suite:-} ]] && ! command -v patchelf >/dev/null; then echo patchelf; fi
+  if wants_packages; then missing_server_packages; fi
 }
 
 install_missing_packages() {
@@ -46,7 +85,8 @@ install_by_hand() {
   cat <<TEXT
 these packages are missing and could not be installed from here: $*
   As root, on Debian or Ubuntu:  tests/services/install $*
-  (apt-get install, without starting a server). Elsewhere install a C compiler and PostgreSQL 15 or later by hand, or
-  name a running server:  ACKORD_TEST_POSTGRES_URL=postgres://USER:PASSWORD@HOST/DATABASE tests/run
+  (apt-get install, without starting a server). Elsewhere install a C compiler, PostgreSQL 15 or later with pgbouncer,
+  RabbitMQ 3.10 or later and a Python with pika by hand; or name running servers (docs/testing.md, "Variables"), or let
+  Docker start them:  ACKORD_TEST_USE_DOCKER=1 tests/run. The tests that break servers are then left out.
 TEXT
 }

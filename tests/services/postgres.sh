@@ -2,58 +2,22 @@
 # A private PostgreSQL for one run: on loopback, on a free port, without a socket file, under an ordinary user, with its
 # data in a folder that goes away. Sourced, not run.
 
-# Exports ACKORD_TEST_POSTGRES_URL.
+# Exports ACKORD_TEST_POSTGRES_URL. It needs the folder of make_server_folder.
 start_postgres() {
   postgres_bin=$(postgres_programs) || die 'PostgreSQL is missing'
-  postgres_user=$(server_user)
-  make_server_folder
   postgres_log=$run_folder/postgres/log
   init_postgres || { tail -n 20 "$postgres_log" >&2 && die 'initdb failed'; }
   launch_on_free_port
-}
-
-# PostgreSQL refuses to run as root: then it runs as the user of Debian's package, else as nobody.
-server_user() {
-  if ((EUID != 0)); then
-    id --user --name
-  elif id postgres >/dev/null 2>&1; then
-    echo postgres
-  else
-    echo nobody
-  fi
-}
-
-# as_server COMMAND..: under the server's user, from a folder that it can enter. Should this script be killed without a
-# chance to clean up, the kernel stops the command with SIGQUIT.
-as_server() {
-  local identity=()
-  if ((EUID == 0)); then identity=(--reuid="$postgres_user" --regid="$(id -g "$postgres_user")" --init-groups); fi
-  cd / && exec setpriv "${identity[@]}" --pdeathsig QUIT -- "$@"
-}
-
-# Under target/ where the server's user can get there. It cannot where a parent is closed to others (/root, a home with
-# mode 700, while this runs as root): then in the folder for temporary files.
-make_server_folder() {
-  local parent name=ackord-tests
-  for parent in "${target:?}/test-services" "${TMPDIR:-/tmp}"; do
-    remove_left_overs "$parent" "$name"
-    make_run_folder "$parent" "$name" || die "no folder can be made in $parent"
-    mkdir -m 700 "$run_folder/postgres"
-    if ((EUID == 0)); then chown "$postgres_user:" "$run_folder/postgres"; fi
-    if (as_server test -w "$run_folder/postgres" -a -x "$postgres_bin/postgres"); then return; fi
-    remove_run_folder
-  done
-  die "the user $postgres_user can write neither under target/ nor in ${TMPDIR:-/tmp}"
 }
 
 # A password, because every user of the machine can reach the loopback; sent as it is, because it goes no further and a
 # hashed login costs each test tens of milliseconds in an unoptimised client.
 init_postgres() {
   local password_file=$run_folder/postgres/password
-  postgres_password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  postgres_password=$(random_word)
   printf '%s\n' "$postgres_password" >"$password_file"
-  if ((EUID == 0)); then chown "$postgres_user:" "$password_file"; fi
-  (as_server "$postgres_bin/initdb" --pgdata="$run_folder/postgres/data" --username=ackord --pwfile="$password_file" \
+  if ((EUID == 0)); then chown "${server_user:?}:" "$password_file"; fi
+  (as_server QUIT "$postgres_bin/initdb" --pgdata="$run_folder/postgres/data" --username=ackord --pwfile="$password_file" \
     --auth=password --encoding=UTF8 --locale=C --no-sync) >"$postgres_log" 2>&1
 }
 
@@ -84,7 +48,7 @@ launch_postgres() {
     -c max_connections=300 -c shared_buffers=128MB -c jit=off
   )
   set -m
-  (as_server "$postgres_bin/postgres" -D "$run_folder/postgres/data" "${settings[@]}") \
+  (as_server QUIT "$postgres_bin/postgres" -D "$run_folder/postgres/data" "${settings[@]}") \
     </dev/null >>"$postgres_log" 2>&1 &
   postgres=$!
   set +m

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::{AtOurDeath, User, command, ordinary_user};
-use crate::required::{REQUIRE_POSTGRES, left_out};
+use crate::required::{REQUIRE_PROGRAMS, left_out};
 
 /// The programs of one PostgreSQL and the user they run under.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl Installation {
         let found = folders.into_iter().find(|folder| folder.join("initdb").is_file());
         match found {
             Some(folder) => Some(Self { folder, user: ordinary_user() }),
-            None => left_out(REQUIRE_POSTGRES, "there is no initdb, neither Debian's nor in PATH"),
+            None => left_out(REQUIRE_PROGRAMS, "there is no initdb, neither Debian's nor in PATH"),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::folder::{Folder, make};
 use crate::port::Port;
 use crate::process::{Process, tail};
-use crate::required::{REQUIRE_POSTGRES, left_out};
+use crate::required::{REQUIRE_PROGRAMS, left_out};
 use crate::wait::eventually;
 
 use super::server::PostgresServer;
@@ -44,9 +44,9 @@ impl PgBouncer {
     /// Starts one before the given server. `None` where it is not installed.
     ///
     /// # Panics
-    /// When it does not start, and when it is not installed although `CI` or `ACKORD_TEST_REQUIRE_POSTGRES` asks for it.
+    /// When it does not start, and when it is not installed although `CI` or `ACKORD_TEST_REQUIRE_PROGRAMS` asks for it.
     pub async fn start(server: &PostgresServer, options: PgBouncerOptions) -> Option<Self> {
-        let Some(program) = find() else { return left_out(REQUIRE_POSTGRES, "there is no pgbouncer") };
+        let Some(program) = find() else { return left_out(REQUIRE_PROGRAMS, "there is no pgbouncer") };
         let installation = server.installation();
         let (folder, port) = (Folder::under(&installation.parent()), Port::free());
         let own = folder.path().join("pgbouncer");

@@ -61,7 +61,7 @@ impl PostgresServer {
     /// Starts a server and waits until it answers. `None` where PostgreSQL is not installed.
     ///
     /// # Panics
-    /// When it does not start, and when it is not installed although `CI` or `ACKORD_TEST_REQUIRE_POSTGRES` asks for it.
+    /// When it does not start, and when it is not installed although `CI` or `ACKORD_TEST_REQUIRE_PROGRAMS` asks for it.
     pub async fn start(options: PostgresOptions) -> Option<Self> {
         let installation = Installation::find()?;
         let parent = installation.parent();

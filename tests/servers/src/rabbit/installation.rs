@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::required::{REQUIRE_RABBITMQ, left_out};
+use crate::required::{REQUIRE_PROGRAMS, left_out};
 
 /// The folder of a RabbitMQ that tests/services/rabbitmq4 has unpacked; unset means the distribution's.
 pub const HOME: &str = "ACKORD_TEST_RABBITMQ_HOME";
@@ -25,7 +25,7 @@ impl Installation {
             None => std::iter::once(PathBuf::from("/usr/lib/rabbitmq/bin")).chain(path()).collect(),
         };
         let found = folders.iter().find_map(|folder| Self::in_folder(folder));
-        found.or_else(|| left_out(REQUIRE_RABBITMQ, &format!("there is no rabbitmq-server in {folders:?}")))
+        found.or_else(|| left_out(REQUIRE_PROGRAMS, &format!("there is no rabbitmq-server in {folders:?}")))
     }
 
     fn in_folder(folder: &Path) -> Option<Self> {

@@ -63,7 +63,7 @@ impl RabbitNode {
     /// Starts a node and waits until it answers. `None` where RabbitMQ is not installed.
     ///
     /// # Panics
-    /// When it does not start, and when it is not installed although `CI` or `ACKORD_TEST_REQUIRE_RABBITMQ` asks for it.
+    /// When it does not start, and when it is not installed although `CI` or `ACKORD_TEST_REQUIRE_PROGRAMS` asks for it.
     pub async fn start(options: RabbitOptions) -> Option<Self> {
         let name = "alone@localhost".to_owned();
         let shared = Shared::new(&options, vec![name.clone()]).await?;
