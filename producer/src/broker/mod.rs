@@ -3,6 +3,7 @@
 //! There are two: `embedded` runs in this process and keeps nothing over a restart, RabbitMQ is a server. Both mean the
 //! same by every word here, and one conformance suite runs against both.
 
+mod amqp;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod embedded;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
+pub use amqp::{AmqpBroker, AmqpOptions, AmqpTls, ConnectError};
 pub use embedded::{EmbeddedBroker, EmbeddedOptions, Held};
 pub use error::BrokerError;
 pub use settle::{Settler, Tag};

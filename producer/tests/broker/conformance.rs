@@ -2,4 +2,4 @@
 
 use ackord_producer::broker::{EmbeddedBroker, EmbeddedOptions};
 
-ackord_producer::broker_conformance!(EmbeddedBroker::new(EmbeddedOptions::default()));
+ackord_producer::broker_conformance!(Some(EmbeddedBroker::new(EmbeddedOptions::default())));

@@ -1,0 +1,294 @@
+//! Publishing in windows of confirms.
+//!
+//! Each window has a channel to itself, out of a pool that is as large as there are publishers at once. A channel is used
+//! again when its whole window was confirmed; after anything else it is replaced, since a channel that published while a
+//! queue's leader was changing can nack for ever, while a new one works at once.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ackord_entities::envelope::Message;
+use futures::future::{MaybeDone, maybe_done};
+use lapin::message::BasicReturnMessage;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
+use lapin::protocol::AMQPSoftError;
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation, ExchangeKind, PublisherConfirm};
+
+use super::connection::{Link, Live};
+use super::error;
+use super::message::Outgoing;
+use crate::broker::{BrokerError, Confirm, Notice};
+
+/// Messages that are handed to lapin before it is waited for: enough for it to write without a pause, few enough that what
+/// lies encoded in memory stays small however large the window is.
+const STRIDE: usize = 256;
+
+/// Always, so that a message that no queue wants comes back.
+const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
+
+/// The publishing half.
+pub(super) struct Publisher {
+    link: Arc<Link>,
+    idle: Mutex<Vec<Line>>,
+    notices: tokio::sync::Mutex<Option<(u64, Channel)>>,
+}
+
+/// A channel with confirms.
+struct Line {
+    channel: Channel,
+    epoch: u64,
+    /// Exchanges that are known to be there. A message to one that is not closes the channel while more are under way to it,
+    /// which the server answers by closing the whole connection.
+    exchanges: Vec<String>,
+}
+
+impl Publisher {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self { link, idle: Mutex::default(), notices: tokio::sync::Mutex::default() }
+    }
+
+    /// Publishes one window and waits for what became of each message.
+    pub(super) async fn publish(
+        &self,
+        exchange: &str,
+        messages: &[Message],
+    ) -> Result<Vec<Confirm>, BrokerError> {
+        let live = self.link.unblocked()?;
+        let mut line = self.line(&live).await?;
+        line.know(&live, exchange).await?;
+        let window = live.call(line.publish(exchange, messages)).await?;
+        let (confirms, all_confirmed) = window?;
+        if all_confirmed {
+            self.idle().push(line);
+        }
+        Ok(confirms)
+    }
+
+    /// Publishes notices and waits only until they are written.
+    pub(super) async fn announce(&self, exchange: &str, notices: &[Notice]) -> Result<(), BrokerError> {
+        let live = self.link.unblocked()?;
+        let mut line = self.notices.lock().await;
+        let channel = match &*line {
+            Some((epoch, channel)) if *epoch == live.epoch && channel.status().connected() => channel.clone(),
+            _ => live.channel().await?,
+        };
+        let properties = BasicProperties::default().with_content_type("application/json".into());
+        let options = BasicPublishOptions::default();
+        let send = async {
+            for notices in notices.chunks(STRIDE) {
+                let mut sends = Vec::with_capacity(notices.len());
+                for Notice { routing_key, body } in notices {
+                    let key = ShortString::try_new(routing_key.as_str()).unwrap_or_default();
+                    sends.push(channel.basic_publish(
+                        exchange.into(),
+                        key,
+                        options,
+                        body,
+                        properties.clone(),
+                    ));
+                }
+                send_in_order(sends).await?;
+            }
+            Ok::<(), lapin::Error>(())
+        };
+        let sent = live.call(send).await?;
+        *line = sent.is_ok().then_some((live.epoch, channel));
+        sent.map_err(|_| BrokerError::Closed)
+    }
+
+    /// An idle channel of this connection, or a new one.
+    async fn line(&self, live: &Live) -> Result<Line, BrokerError> {
+        {
+            let mut idle = self.idle();
+            idle.retain(|line| line.epoch == live.epoch && line.channel.status().connected());
+            if let Some(line) = idle.pop() {
+                return Ok(line);
+            }
+        }
+        let channel = live.channel().await?;
+        let selected = live.call(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        selected.map_err(|_| BrokerError::Closed)?;
+        Ok(Line { channel, epoch: live.epoch, exchanges: Vec::new() })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// Makes sure that the exchange is there. Once per channel: exchanges are not deleted.
+    async fn know(&mut self, live: &Live, exchange: &str) -> Result<(), BrokerError> {
+        // The default exchange is always there, and may not be asked for.
+        if exchange.is_empty() || self.exchanges.iter().any(|known| known == exchange) {
+            return Ok(());
+        }
+        let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        let asked = self.channel.exchange_declare(
+            exchange.into(),
+            ExchangeKind::Direct,
+            passive,
+            FieldTable::default(),
+        );
+        live.call(asked).await?.map_err(|error| refused(&error, exchange))?;
+        self.exchanges.push(exchange.to_owned());
+        Ok(())
+    }
+
+    /// Sends all, then waits for all. Answers also whether each one was confirmed.
+    async fn publish(
+        &self,
+        exchange: &str,
+        messages: &[Message],
+    ) -> Result<(Vec<Confirm>, bool), BrokerError> {
+        let mut outcomes = Vec::with_capacity(messages.len());
+        for messages in messages.chunks(STRIDE) {
+            self.send(exchange, messages, &mut outcomes).await.map_err(|error| refused(&error, exchange))?;
+        }
+        let mut window = Window::new(messages);
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(confirm) => {
+                    let confirmation = confirm.await.map_err(|error| refused(&error, exchange))?;
+                    window.note(index, confirmation);
+                }
+                Err(reason) => window.refuse(index, reason),
+            }
+        }
+        Ok(window.close())
+    }
+
+    async fn send(
+        &self,
+        exchange: &str,
+        messages: &[Message],
+        outcomes: &mut Vec<Result<PublisherConfirm, String>>,
+    ) -> lapin::Result<()> {
+        let mut sends = Vec::with_capacity(messages.len());
+        let mut reasons = Vec::with_capacity(messages.len());
+        for message in messages {
+            let sent = Outgoing::of(message).map(|Outgoing { routing_key, properties }| {
+                let body = &message.body;
+                sends.push(self.channel.basic_publish(
+                    exchange.into(),
+                    routing_key,
+                    MANDATORY,
+                    body,
+                    properties,
+                ));
+            });
+            reasons.push(sent.err());
+        }
+        let mut confirms = send_in_order(sends).await?.into_iter();
+        for reason in reasons {
+            match reason {
+                None => outcomes.extend(confirms.next().map(Ok)),
+                Some(reason) => outcomes.push(Err(reason)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What became of the messages of a window.
+struct Window<'a> {
+    messages: &'a [Message],
+    confirms: Vec<Confirm>,
+    returned: Vec<BasicReturnMessage>,
+    nacked: bool,
+}
+
+impl<'a> Window<'a> {
+    fn new(messages: &'a [Message]) -> Self {
+        Self {
+            messages,
+            confirms: vec![Confirm::Confirmed; messages.len()],
+            returned: Vec::new(),
+            nacked: false,
+        }
+    }
+
+    fn note(&mut self, index: usize, confirmation: Confirmation) {
+        if confirmation.is_nack() {
+            self.nacked = true;
+            self.refuse(
+                index,
+                "the broker refused it: its queue is full, or has no leader at the moment".to_owned(),
+            );
+        }
+        self.returned.extend(confirmation.take_message());
+    }
+
+    fn refuse(&mut self, index: usize, reason: String) {
+        self.confirms[index] = Confirm::Refused(reason);
+    }
+
+    /// The answers in the order of the messages, and whether the channel is as good as new.
+    fn close(mut self) -> (Vec<Confirm>, bool) {
+        self.settle_returned();
+        (self.confirms, !self.nacked)
+    }
+
+    /// Finds the messages that were returned. lapin gives a returned message with whichever confirm comes next, and those of
+    /// one acknowledgement in no order; it is always one of the window's, since the server sends the return before the confirm.
+    /// So they are found by what they carry. Where two messages carry the same, either both were returned or it does not matter
+    /// which was.
+    fn settle_returned(&mut self) {
+        if self.returned.is_empty() {
+            return;
+        }
+        let mut places: HashMap<_, VecDeque<usize>> = HashMap::new();
+        for (index, message) in self.messages.iter().enumerate() {
+            let key = (message.message_id.as_deref(), message.kind.as_deref());
+            places.entry(key).or_default().push_back(index);
+        }
+        for returned in &self.returned {
+            let (id, kind) = (returned.properties.message_id().as_ref(), returned.properties.kind().as_ref());
+            let key = (id.map(|id| id.as_str()), kind.map(|kind| kind.as_str()));
+            if let Some(index) = places.get_mut(&key).and_then(VecDeque::pop_front) {
+                self.confirms[index] = Confirm::Refused(unroutable(returned));
+            }
+        }
+    }
+}
+
+fn unroutable(returned: &BasicReturnMessage) -> String {
+    let BasicReturnMessage { delivery, reply_code, reply_text } = returned;
+    format!(
+        "no queue is bound to `{}` at the exchange {} ({reply_code} {reply_text})",
+        delivery.routing_key, delivery.exchange
+    )
+}
+
+/// Hands all of it to lapin in this order, then waits until all of it is written. lapin queues a frame when the call that
+/// makes it is polled first; awaiting one call after the other would cost a turn of its thread for each message.
+async fn send_in_order<F: Future<Output = lapin::Result<T>>, T>(
+    sends: impl IntoIterator<Item = F>,
+) -> lapin::Result<Vec<T>> {
+    let mut begun: Vec<Pin<Box<MaybeDone<F>>>> = Vec::new();
+    for send in sends {
+        let mut send = Box::pin(maybe_done(send));
+        let _ = futures::poll!(send.as_mut());
+        begun.push(send);
+    }
+    let mut sent = Vec::with_capacity(begun.len());
+    for mut send in begun {
+        send.as_mut().await;
+        if let Some(answer) = send.as_mut().take_output() {
+            sent.push(answer?);
+        }
+    }
+    Ok(sent)
+}
+
+fn refused(error: &lapin::Error, exchange: &str) -> BrokerError {
+    match error::soft(error) {
+        Some((AMQPSoftError::NOTFOUND, _)) => BrokerError::NoSuchExchange { exchange: exchange.to_owned() },
+        Some((AMQPSoftError::ACCESSREFUSED, reason)) => {
+            BrokerError::Refused { what: format!("publishing to `{exchange}`"), reason }
+        }
+        _ => BrokerError::Closed,
+    }
+}

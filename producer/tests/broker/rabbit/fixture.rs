@@ -1,0 +1,171 @@
+//! A broker on a RabbitMQ of the test's own: a virtual host on the server that all share, or a server.
+
+use std::time::Duration;
+
+use ackord_entities::envelope::Message;
+use ackord_entities::ids::Incarnation;
+use ackord_producer::broker::conformance::Disturbed;
+use ackord_producer::broker::topology::Topology;
+use ackord_producer::broker::{
+    AmqpBroker, AmqpOptions, Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth,
+    Description, Difference, Notice,
+};
+use ackord_test_servers::{Management, RabbitNode, RabbitOptions, VirtualHost, eventually};
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+/// How long a server may take for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A broker and where it is. The broker is dropped first.
+pub(crate) struct Rabbit {
+    pub(crate) broker: AmqpBroker,
+    pub(crate) management: Management,
+    version: (u32, u32),
+    home: Home,
+}
+
+enum Home {
+    Shared(#[expect(dead_code, reason = "dropping it deletes it")] VirtualHost),
+    Own(RabbitNode),
+}
+
+/// Connects to a virtual host of its own. `None` where no server was given.
+pub(crate) async fn shared() -> Option<Rabbit> {
+    let host = VirtualHost::new().await?;
+    let (url, management) = (host.url().to_owned(), host.management().clone());
+    Some(Rabbit::connect(&url, management, Home::Shared(host)).await)
+}
+
+/// Starts a server that nobody else uses, so that it may run out of memory. `None` where RabbitMQ is not installed.
+pub(crate) async fn alone() -> Option<Rabbit> {
+    let node = RabbitNode::start(RabbitOptions::default()).await?;
+    let (url, management) = (node.url(), node.management());
+    Some(Rabbit::connect(&url, management, Home::Own(node)).await)
+}
+
+/// Options with which a lost connection is back at once.
+pub(crate) fn options(url: &str) -> AmqpOptions {
+    let mut options = AmqpOptions::new(url);
+    options.reconnect.initial = Duration::from_millis(20);
+    options.reconnect.longest = Duration::from_millis(200);
+    options
+}
+
+impl Rabbit {
+    async fn connect(url: &str, management: Management, home: Home) -> Self {
+        let version = management.overview().await.expect("the management API answers").rabbitmq_version;
+        let mut numbers = version.split('.').map(|number| number.parse().expect("a version of numbers"));
+        let version = (numbers.next().unwrap(), numbers.next().unwrap());
+        let broker = AmqpBroker::connect(options(url)).await.expect("a connection");
+        Self { broker, management, version, home }
+    }
+
+    /// The server, where it is the test's own.
+    fn node(&self) -> &RabbitNode {
+        match &self.home {
+            Home::Own(node) => node,
+            Home::Shared(_) => panic!("an alarm would stop the tests of everybody else: take `alone`"),
+        }
+    }
+}
+
+/// Waits until the broker has been in a state and is open again.
+pub(crate) async fn back_from(mut state: watch::Receiver<BrokerState>, from: BrokerState) {
+    let round = async {
+        state.wait_for(|state| *state == from).await.unwrap();
+        state.wait_for(|state| *state == BrokerState::Open).await.unwrap();
+    };
+    tokio::time::timeout(PATIENCE, round).await.expect("the broker comes back");
+}
+
+#[async_trait]
+impl Disturbed for Rabbit {
+    async fn block(&self) {
+        self.node().alarm(true).await;
+    }
+
+    async fn unblock(&self) {
+        self.node().alarm(false).await;
+    }
+
+    async fn unsettled(&self, queue: &str) -> usize {
+        let queue = self.management.queue(queue).await.unwrap();
+        queue.map_or(0, |queue| usize::try_from(queue.unacked).unwrap())
+    }
+
+    fn hand_backs_count(&self) -> bool {
+        self.version < (4, 3)
+    }
+
+    /// By closing its connection, with all that is on it: the server closes a single channel by itself only.
+    async fn close_consumer(&self, consumer: u64) {
+        let mut state = self.broker.state();
+        state.mark_unchanged();
+        let tag = format!("ackord-{consumer}");
+        let known = eventually("the server lists the consumer", PATIENCE, || async {
+            let consumers = self.management.consumers().await.ok()?;
+            consumers.iter().any(|consumer| consumer.consumer_tag == tag).then_some(())
+        });
+        known.await;
+        close_connections(&self.management, "consumer").await;
+        back_from(state, BrokerState::Closed).await;
+    }
+}
+
+/// Closes the connections of a role from the server's side.
+pub(crate) async fn close_connections(management: &Management, role: &str) {
+    let name = format!("ackord {role}");
+    let connections = eventually("the server lists the connection", PATIENCE, || async {
+        let connections = management.connections().await.ok()?;
+        let ours: Vec<_> =
+            connections.into_iter().filter(|one| one.client_name() == Some(name.as_str())).collect();
+        (!ours.is_empty()).then_some(ours)
+    });
+    for connection in connections.await {
+        management.close_connection(&connection.name).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Broker for Rabbit {
+    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
+        self.broker.apply(topology).await
+    }
+
+    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {
+        self.broker.verify(topology).await
+    }
+
+    async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
+        self.broker.publish(exchange, messages).await
+    }
+
+    async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {
+        self.broker.announce(notices).await
+    }
+
+    async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError> {
+        self.broker.consume(queue, prefetch).await
+    }
+
+    async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
+        self.broker.depth(queue).await
+    }
+
+    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
+        self.broker.remembers(incarnation).await
+    }
+
+    async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError> {
+        self.broker.imprint(incarnation).await
+    }
+
+    fn state(&self) -> watch::Receiver<BrokerState> {
+        self.broker.state()
+    }
+
+    fn description(&self) -> Description {
+        self.broker.description()
+    }
+}

@@ -1,0 +1,4 @@
+//! RabbitMQ: the conformance suite, and what only a server can do to a client.
+
+mod conformance;
+mod fixture;
