@@ -40,8 +40,4 @@ impl Job for Replay {
     fn key(&self) -> Option<String> {
         Some(format!("replay:{}", self.run))
     }
-
-    fn lease_key(&self) -> Option<String> {
-        self.key()
-    }
 }

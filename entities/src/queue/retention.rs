@@ -62,8 +62,11 @@ pub async fn remove(tx: &DatabaseTransaction, jobs: &[JobId]) -> Result<usize, D
     Ok(jobs.len())
 }
 
+/// Replay runs that are removed in one transaction.
+const RUNS_AT_ONCE: u32 = 5;
+
 /// Removes up to `limit` rows each of what belongs to no job: expired idempotency keys, resolved letters without a job, audit
-/// entries. Answers how many went.
+/// entries; and a few replay runs with all that belongs to them. Answers how many went.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -99,6 +102,8 @@ pub async fn remove_loose(
     for statement in statements {
         removed += tx.execute_raw(statement.build()).await?.rows_affected();
     }
+    // A run brings its letters with it, so a few at a time are enough.
+    removed += super::replay_run::remove_old(tx, before, RUNS_AT_ONCE).await?;
     Ok(removed)
 }
 

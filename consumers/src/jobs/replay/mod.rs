@@ -88,7 +88,7 @@ impl Handler for ReplayHandler {
                 "nothing_performed",
                 "the commit half was called without what the slow half made",
             ))),
-            Output::Send(part) => self.send(turn, &run, part, tx).await,
+            Output::Send(part) => send(turn, &run, part, tx).await,
             Output::Stop { code, cause } => {
                 replay_run::change(tx, &run, Move::Stop { code, cause }, tx.now).await?;
                 Ok(Outcome::Failed(Failure::new(*code, cause.clone())))
@@ -114,35 +114,33 @@ impl Handler for ReplayHandler {
     }
 }
 
-impl ReplayHandler {
-    async fn send(
-        &self,
-        turn: &Turn<Replay>,
-        run: &replay_run::Model,
-        part: &Part,
-        tx: &Tx<'_>,
-    ) -> Result<Outcome, JobError> {
-        let operator = Operator { name: run.created_by.clone(), reason: run.reason.clone() };
-        let why = Why { operator: &operator, run: Some(run.id) };
-        let lives = give_lives(tx, part.letters(), part.need, &why, tx.now).await?;
-        let fates = part.fates(lives);
-        let replayed = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Replayed(_))).count();
-        if replay_letter::settle(tx, run.id, part.step, &fates).await? != fates.len() as u64 {
-            return Err(sea_orm::DbErr::RecordNotUpdated.into());
-        }
-        let publish = turn.follow_up(tx);
-        // Where something went out, there is nothing to see before it had a chance to end.
-        let publish = if replayed == part.need { publish.due_in(ramp::FIRST_LOOK) } else { publish };
-        let Enqueued { id: job, .. } = enqueue(tx, &Replay::of(run.id), &publish).await?;
-        let step = Move::Step { step: part.step, rung: part.rung, job };
-        replay_run::change(tx, run, step, tx.now).await?;
-        Ok(Outcome::with_result(json!({
-            "replay_run": run.id,
-            "step": part.step + 1,
-            "replayed": replayed,
-            "left_out": fates.len() - replayed,
-        })))
+/// Sends a part out, and publishes the job of the next one.
+async fn send(
+    turn: &Turn<Replay>,
+    run: &replay_run::Model,
+    part: &Part,
+    tx: &Tx<'_>,
+) -> Result<Outcome, JobError> {
+    let operator = Operator { name: run.created_by.clone(), reason: run.reason.clone() };
+    let why = Why { operator: &operator, run: Some(run.id) };
+    let lives = give_lives(tx, part.letters(), part.need, &why, tx.now).await?;
+    let fates = part.fates(lives);
+    let replayed = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Replayed(_))).count();
+    if replay_letter::settle(tx, run.id, part.step, &fates).await? != fates.len() as u64 {
+        return Err(sea_orm::DbErr::RecordNotUpdated.into());
     }
+    let publish = turn.follow_up(tx);
+    // Where something went out, there is nothing to see before it had a chance to end.
+    let publish = if replayed == part.need { publish.due_in(ramp::FIRST_LOOK) } else { publish };
+    let Enqueued { id: job, .. } = enqueue(tx, &Replay::of(run.id), &publish).await?;
+    let step = Move::Step { step: part.step, rung: part.rung, job };
+    replay_run::change(tx, run, step, tx.now).await?;
+    Ok(Outcome::with_result(json!({
+        "replay_run": run.id,
+        "step": part.step + 1,
+        "replayed": replayed,
+        "left_out": fates.len() - replayed,
+    })))
 }
 
 /// The run, if it is running and this job is the one that works on it.

@@ -49,9 +49,9 @@ impl ReplayArgs {
             Some(patch) => Some(check(&database, patch, &selected.ids).await?),
             None => None,
         };
-        self.preview(session, &database, &selected, checked.as_ref()).await?;
+        preview(session, &database, &selected, checked.as_ref()).await?;
         if self.dry_run {
-            return self.answer_plan(session, &database, &selected, checked).await;
+            return answer_plan(session, &database, &selected, checked).await;
         }
         if let Some(checked) = &checked {
             checked.insist()?;
@@ -136,49 +136,47 @@ impl ReplayArgs {
         })?;
         Ok(Exit::Success)
     }
+}
 
-    async fn answer_plan(
-        &self,
-        session: &Session,
-        database: &Database,
-        selected: &Selected,
-        checked: Option<Checked>,
-    ) -> anyhow::Result<Exit> {
-        let fits = checked.as_ref().map_or(Ok(()), Checked::insist);
-        let plan = Plan {
-            dry_run: true,
-            letters: selected.ids.len(),
-            dealt_with_before: selected.dealt_with_before,
-            groups: groups(database, selected).await?,
-            patch: checked,
-        };
-        session.terminal.answer(&plan, || {
-            format!("{} would be replayed; nothing was changed", letters(selected.ids.len()))
-        })?;
-        fits?;
-        Ok(Exit::Success)
-    }
+async fn answer_plan(
+    session: &Session,
+    database: &Database,
+    selected: &Selected,
+    checked: Option<Checked>,
+) -> anyhow::Result<Exit> {
+    let fits = checked.as_ref().map_or(Ok(()), Checked::insist);
+    let plan = Plan {
+        dry_run: true,
+        letters: selected.ids.len(),
+        dealt_with_before: selected.dealt_with_before,
+        groups: groups(database, selected).await?,
+        patch: checked,
+    };
+    session.terminal.answer(&plan, || {
+        format!("{} would be replayed; nothing was changed", letters(selected.ids.len()))
+    })?;
+    fits?;
+    Ok(Exit::Success)
+}
 
-    /// What a person should see before he says yes.
-    async fn preview(
-        &self,
-        session: &Session,
-        database: &Database,
-        selected: &Selected,
-        checked: Option<&Checked>,
-    ) -> anyhow::Result<()> {
-        if session.terminal.json() || selected.ids.is_empty() {
-            return Ok(());
-        }
-        if selected.filter.is_some() {
-            let now = database.clock().now(database.read()).await?;
-            session.terminal.say(&groups_table(&groups(database, selected).await?, now))?;
-        }
-        if let Some(checked) = checked {
-            session.terminal.say(&format!("{}{}", checked.text, checked.counts()))?;
-        }
-        Ok(())
+/// What a person should see before he says yes.
+async fn preview(
+    session: &Session,
+    database: &Database,
+    selected: &Selected,
+    checked: Option<&Checked>,
+) -> anyhow::Result<()> {
+    if session.terminal.json() || selected.ids.is_empty() {
+        return Ok(());
     }
+    if selected.filter.is_some() {
+        let now = database.clock().now(database.read()).await?;
+        session.terminal.say(&groups_table(&groups(database, selected).await?, now))?;
+    }
+    if let Some(checked) = checked {
+        session.terminal.say(&format!("{}{}", checked.text, checked.counts()))?;
+    }
+    Ok(())
 }
 
 async fn groups(database: &Database, selected: &Selected) -> anyhow::Result<Vec<GroupView>> {

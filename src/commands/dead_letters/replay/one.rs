@@ -60,7 +60,7 @@ impl ReplayArgs {
         if letter.state == LetterState::Open {
             let prepared = operate::prepare(&catalogue(), &letter, edit).map_err(explain)?;
             done.payload_edited = prepared.edited.is_some();
-            done.diff = self.show_edit(session, &letter, &prepared)?;
+            done.diff = show_edit(session, &letter, &prepared)?;
             if self.dry_run {
                 let text = "it can be replayed as far as its message tells; nothing was changed";
                 session.terminal.answer(&done, || text.to_owned())?;
@@ -76,18 +76,6 @@ impl ReplayArgs {
         done.seq = Some(replayed.seq);
         done.changed = true;
         self.answer(session, &database, done, replayed.job).await
-    }
-
-    fn show_edit(
-        &self,
-        session: &Session,
-        letter: &dead_letter::Model,
-        prepared: &Prepared,
-    ) -> anyhow::Result<Option<String>> {
-        let Some(edited) = &prepared.edited else { return Ok(None) };
-        let original = String::from_utf8_lossy(&letter.body);
-        session.terminal.say(&diff::of_payloads(&original, edited))?;
-        Ok(Some(diff::unified(&original, edited)))
     }
 
     async fn write(&self, database: &Database, id: DeadLetterId, edit: Edit<'_>) -> anyhow::Result<Replayed> {
@@ -118,6 +106,18 @@ impl ReplayArgs {
         session.terminal.answer(&done, || line)?;
         Ok(exit)
     }
+}
+
+/// Shows what an edit changes. Answers it for scripts.
+fn show_edit(
+    session: &Session,
+    letter: &dead_letter::Model,
+    prepared: &Prepared,
+) -> anyhow::Result<Option<String>> {
+    let Some(edited) = &prepared.edited else { return Ok(None) };
+    let original = String::from_utf8_lossy(&letter.body);
+    session.terminal.say(&diff::of_payloads(&original, edited))?;
+    Ok(Some(diff::unified(&original, edited)))
 }
 
 /// Pressed twice: nothing is done, and it is said what became of the first time. Another payload is another wish, though.
