@@ -6,6 +6,7 @@ use ackord_consumers::registry::Registry;
 use ackord_consumers::testing::{Stage, eventually};
 use ackord_entities::envelope::Message;
 use ackord_entities::ids::JobId;
+use ackord_entities::jobs::{MAX_PAYLOAD_BYTES, Synthesis};
 use ackord_entities::queue::dead_letter::{self, Reason};
 use ackord_entities::queue::job::Origin;
 use ackord_entities::queue::outbox::Cause;
@@ -14,7 +15,7 @@ use ackord_entities::testing::TestDatabase;
 use ackord_producer::broker::topology::{JOBS_EXCHANGE, PUBLISH_EXCHANGE};
 use ackord_producer::broker::{Broker, Confirm};
 
-use crate::kinds::{Scripted, Short, Strict, Versioned, Work};
+use crate::kinds::{Noted, Scripted, Short, Strict, Versioned, Work};
 use crate::steps::{
     advance, all_settled, effects_of, letter_with, letters_of, message, now, raw, reasons, staged, waiting,
 };
@@ -48,6 +49,139 @@ async fn what_is_not_json_is_kept_with_its_bytes() {
         assert_eq!(letter.body, [b'{', 0xff, 0x00, b'}']);
         assert_eq!(letter.error_code, "not_json");
         assert_eq!(letter.queue.as_deref(), Some("ackord.work"));
+        stage.stop().await;
+    }
+}
+
+impl Noted for Synthesis {
+    fn note(&self) -> &str {
+        &self.topic
+    }
+}
+
+/// A body that breaks the contract of `synthesis`, the letter's code, and what its text says: which field, what was found,
+/// what is wanted.
+fn misfits() -> Vec<(&'static str, Vec<u8>, &'static str, Vec<String>)> {
+    let said = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let json =
+        |name, body: &str, texts: &[&str]| (name, body.as_bytes().to_vec(), "invalid_payload", said(texts));
+    let broken = |name, body: Vec<u8>, texts: &[&str]| (name, body, "not_json", said(texts));
+    let long = "x".repeat(5_000);
+    vec![
+        json("wrong type", r#"{"topic": 7}"#, &["field `topic`: found integer `7`, wanted a string"]),
+        json(
+            "wrong type in a list",
+            r#"{"topic": "a", "starting_node_ids": [7]}"#,
+            &["`starting_node_ids[0]`", "UUID"],
+        ),
+        json(
+            "no fraction",
+            r#"{"topic": "a", "max_words": 99.5}"#,
+            &["`max_words`", "found floating point `99.5`", "wanted a whole number"],
+        ),
+        json("missing field", "{}", &["field `topic`: is missing"]),
+        json(
+            "unknown field",
+            r#"{"topic": "a", "colour": 1}"#,
+            &["field `colour`: is not known here: wanted one of `topic`"],
+        ),
+        json(
+            "out of range",
+            r#"{"topic": "a", "exploration_budget": 201}"#,
+            &["field `exploration_budget`: is 201: give 1 to 200"],
+        ),
+        json(
+            "too long",
+            &format!(r#"{{"topic": "{long}"}}"#),
+            &["field `topic`: has 5000 characters: give at most 500"],
+        ),
+        json(
+            "a long value of a wrong type",
+            &format!(r#"{{"topic": "a", "max_words": "{long}"}}"#),
+            &["`max_words`", "xxx...", "wanted a whole number"],
+        ),
+        json(
+            "a long unknown field",
+            &format!(r#"{{"topic": "a", "{long}": 1}}"#),
+            &["xxx...", "is not known here"],
+        ),
+        json(
+            "wrong variant",
+            r#"{"topic": "a", "visibility": "secret"}"#,
+            &["field `visibility`: found `secret`, wanted `public` or `private`"],
+        ),
+        json(
+            "variant as an object",
+            r#"{"topic": "a", "visibility": {"public": null}}"#,
+            &["field `visibility", "found map, wanted a string"],
+        ),
+        json("NUL", r#"{"topic": "a\u0000b"}"#, &["field `topic`: contains a NUL character"]),
+        json("a list", r#"["a", [], 20]"#, &["found sequence, wanted an object"]),
+        json("null", "null", &["found null, wanted an object"]),
+        json(
+            "a field twice",
+            r#"{"topic": "a", "topic": "b"}"#,
+            &["field `topic`: stands there more than once"],
+        ),
+        json(
+            "deep below an unknown field",
+            &format!(r#"{{"topic": "a", "deep": {}}}"#, "[".repeat(100_000)),
+            &["field `deep`"],
+        ),
+        broken("deep nesting", "[".repeat(100_000).into_bytes(), &["not JSON"]),
+        broken(
+            "deep below a field",
+            format!(r#"{{"starting_node_ids": {}"#, "[".repeat(100_000)).into_bytes(),
+            &["`starting_node_ids[0]`"],
+        ),
+        broken(
+            "not UTF-8",
+            b"{\"topic\":\n \"a\xff\"}".to_vec(),
+            &["line 2, column 4", "byte 14 is not UTF-8"],
+        ),
+        broken(
+            "not UTF-8 where nobody looks",
+            b"{\"topic\": \"a\", \"colour\": \"\xff\"}".to_vec(),
+            &["not UTF-8"],
+        ),
+        broken("nothing", Vec::new(), &["the message is empty"]),
+        broken("blanks", b" \n ".to_vec(), &["the message is empty"]),
+        broken("half of it", br#"{"topic": "a""#.to_vec(), &["line 1, column 13"]),
+        (
+            "huge",
+            vec![b'x'; MAX_PAYLOAD_BYTES + 1],
+            "payload_too_large",
+            said(&["1048577 bytes", "the limit is 1048576"]),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_the_contract_is_given_up_with_its_field_and_with_what_is_wanted() {
+    for database in TestDatabase::each().await {
+        let registry = Registry::new().with(Scripted::<Synthesis>::new());
+        let mut stage = staged(database, registry).await;
+        for (name, body, code, texts) in misfits() {
+            let id = JobId::new();
+            let bad = Message { body: body.clone().into(), ..raw::<Synthesis>(id, None, "") };
+            stage.deliver(bad).await;
+            let letter =
+                eventually("it has a dead letter", async || letters_of(&stage, id).await.pop()).await;
+            assert_eq!((letter.reason, letter.error_code.as_str()), (Reason::Undecodable, code), "{name}");
+            assert!(letter.body == body, "{name}: the bytes differ");
+            for text in texts {
+                assert!(
+                    letter.public_error.contains(&text),
+                    "{name}: no `{text}` in: {}",
+                    letter.public_error
+                );
+            }
+            assert!(letter.error.len() < 1_500, "{name}: {} bytes of error", letter.error.len());
+        }
+        let good = JobId::new();
+        stage.deliver(raw::<Synthesis>(good, None, r#"{"topic": "a", "max_words": 100.0}"#)).await;
+        assert_eq!(stage.ended(good).await.state, JobState::Succeeded);
+        all_settled::<Synthesis>(&stage).await;
         stage.stop().await;
     }
 }

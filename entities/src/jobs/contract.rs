@@ -53,6 +53,9 @@ pub trait Job: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync +
     /// What becomes of a job whose [`dedup_key`](Job::dedup_key) is held by an unfinished one.
     const ON_DUPLICATE: OnDuplicate = OnDuplicate::Drop;
 
+    /// Whether listeners are told of each state that a job of this kind comes into.
+    const NOTICES: Notices = Notices::Off;
+
     /// How long a finished job of this kind is kept. Effects are once per job id within this time.
     const RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
 
@@ -98,6 +101,17 @@ pub enum OnDuplicate {
     Drop,
     /// As above, and the holder is run once more when it ends, so that it sees what the newcomer was about.
     RunAgain,
+}
+
+/// Whether a worker tells, after each commit, what became of the jobs in it: on the exchange `ackord.events`, as
+/// `job.<kind>.<state>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notices {
+    /// It does not, unless its operator switches them on.
+    Off,
+    /// It does, and a notice that cannot be sent at once is dropped: no commit ever waits for one.
+    BestEffort,
 }
 
 /// A field of a payload that is wrong.

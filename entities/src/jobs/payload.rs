@@ -1,5 +1,6 @@
 //! Payloads as bytes: written once by the publisher, read once by the worker.
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::strict::Strict;
@@ -78,11 +79,13 @@ pub fn encode<J: Job>(job: &J) -> Result<String, PayloadError> {
 /// Any [`PayloadError`]; all are permanent but [`PayloadError::NewerVersion`], which a newer program can read.
 pub fn decode<J: Job>(version: u16, body: &[u8]) -> Result<J, PayloadError> {
     check_size(body.len())?;
-    if version > J::VERSION || version == 0 {
-        return Err(PayloadError::NewerVersion { kind: J::KIND, found: version, known: J::VERSION });
-    }
     let text = text(body)?;
     check_nul(text)?;
+    if version > J::VERSION || version == 0 {
+        // What is not even JSON will be none for a newer program either.
+        serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error))?;
+        return Err(PayloadError::NewerVersion { kind: J::KIND, found: version, known: J::VERSION });
+    }
     let job: J = if version == J::VERSION { read(text)? } else { read_old(version, text)? };
     job.validate()?;
     Ok(job)
