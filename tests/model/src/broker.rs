@@ -54,9 +54,8 @@ impl World {
 
     /// The broker reads a frame. Answers the messages that are acknowledged by it.
     pub(crate) fn frame(&mut self, worker: usize, frame: Frame) -> Vec<Message> {
-        let (Frame::Ack { tag, .. } | Frame::Reject(tag) | Frame::HandBack(tag)) = frame;
         let unsettled = &mut self.workers[worker].unsettled;
-        let Some(place) = unsettled.iter().position(|(one, _)| *one == tag) else {
+        let Some(place) = unsettled.iter().position(|(tag, _)| *tag == frame.tag()) else {
             self.ghost.unknown_tag = true;
             return Vec::new();
         };

@@ -52,6 +52,8 @@ steps! {
     InTheMiddleOfSettling,
     /// Several deliveries are acknowledged at once.
     Multiple,
+    /// A settlement finds that another one has settled its delivery.
+    SettledBefore,
     /// A worker dies.
     Crash,
     /// A channel is closed.

@@ -7,7 +7,6 @@ use crate::coverage::{Coverage, Step};
 use crate::fence::Table;
 use crate::properties;
 use crate::scenario::{JOBS, Plan, Scenario};
-use crate::settle::may_send;
 use crate::worker::round;
 use crate::world::{Memory, Stage, Work, World};
 
@@ -153,11 +152,7 @@ impl Protocol {
                     actions.push(Action::CommitAnswerLost { worker });
                 }
             }
-            actions.extend(
-                may_send(inside, self.scenario.defect)
-                    .into_iter()
-                    .map(|call| Action::Settle { worker, call }),
-            );
+            actions.extend(self.may_settle(inside).into_iter().map(|call| Action::Settle { worker, call }));
             if world.budget.crashes > 0 && !(inside.unsettled.is_empty() && inside.items.is_empty()) {
                 actions.push(Action::Crash { worker });
             }

@@ -20,8 +20,8 @@ pub enum Defect {
     NoTermCheck,
     /// `multiple` goes up to the newest tag of the group, whatever lies below it.
     MultipleCoversUncommitted,
-    /// Two settlements of one channel send what they have decided in any order.
-    SettlementsOvertake,
+    /// The settler tells the broker also of tags that an acknowledgement of many has settled before.
+    SettledTagsAreSent,
     /// The relay deletes a message, commits, and publishes then.
     RelayDeletesFirst,
     /// The reconciler passes over a message that a relay is at, without waiting for what becomes of it.

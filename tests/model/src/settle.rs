@@ -10,30 +10,47 @@ use crate::world::{Answer, Frame, Message, Settlement, Worker, World};
 impl Protocol {
     /// The next frame of a settlement. What it decides, it decides before the first.
     pub(crate) fn settle(&self, world: &mut World, worker: usize, call: usize) {
-        let frames = match &world.workers[worker].settlements[call] {
+        let mut frames = match &world.workers[worker].settlements[call] {
             Settlement::Frames(frames) => frames.clone(),
-            Settlement::Answers(answers) => {
-                let frames = self.decide(&world.workers[worker], call, answers);
-                if self.scenario.defect == Defect::SettlementsOvertake {
-                    // It lets go of the lock before it sends.
-                    world.workers[worker].settlements[call] = Settlement::Frames(frames);
-                    return;
-                }
-                frames
-            }
+            Settlement::Answers(answers) => self.decide(&world.workers[worker], call, answers),
         };
-        let Some((first, rest)) = frames.split_first() else { return };
+        if self.overtakes() && matches!(world.workers[worker].settlements[call], Settlement::Answers(_)) {
+            // What is no acknowledgement goes out under the lock, the others when another settlement may be at it.
+            frames.retain(|frame| {
+                let is_ack = matches!(frame, Frame::Ack { .. });
+                if !is_ack {
+                    self.send(world, worker, *frame);
+                }
+                is_ack
+            });
+        } else if !frames.is_empty() {
+            self.send(world, worker, frames.remove(0));
+        }
         let settlements = &mut world.workers[worker].settlements;
-        if rest.is_empty() {
+        if frames.is_empty() {
             settlements.remove(call);
         } else {
             self.reach(Step::InTheMiddleOfSettling);
-            settlements[call] = Settlement::Frames(rest.to_vec());
+            settlements[call] = Settlement::Frames(frames);
         }
-        if matches!(first, Frame::Ack { multiple: true, .. }) {
+    }
+
+    /// Whether two settlements of one channel may be under way at once.
+    fn overtakes(&self) -> bool {
+        self.scenario.committers > 1
+    }
+
+    /// The settler sends a frame; of a tag that is settled already, nothing.
+    fn send(&self, world: &mut World, worker: usize, frame: Frame) {
+        let is_known = world.workers[worker].unsettled.iter().any(|(tag, _)| *tag == frame.tag());
+        if !is_known && self.scenario.defect != Defect::SettledTagsAreSent {
+            self.reach(Step::SettledBefore);
+            return;
+        }
+        if matches!(frame, Frame::Ack { multiple: true, .. }) {
             self.reach(Step::Multiple);
         }
-        for message in world.frame(worker, *first) {
+        for message in world.frame(worker, frame) {
             if !self.is_superfluous(world, message) {
                 world.ghost.acked_too_early = true;
             }
@@ -82,20 +99,17 @@ impl Protocol {
 fn is_going_out(worker: &Worker, call: usize, tag: u8) -> bool {
     worker.settlements.iter().enumerate().any(|(other, settlement)| {
         let Settlement::Frames(frames) = settlement else { return false };
-        other != call
-            && frames.iter().any(|frame| {
-                let (Frame::Ack { tag: answered, .. } | Frame::Reject(answered) | Frame::HandBack(answered)) =
-                    frame;
-                *answered == tag
-            })
+        other != call && frames.iter().any(|frame| frame.tag() == tag)
     })
 }
 
-/// Which settlements of a worker may send their next frame: one at a time holds the lock.
-pub(crate) fn may_send(worker: &Worker, defect: Defect) -> Vec<usize> {
-    let holder = worker.settlements.iter().position(|one| matches!(one, Settlement::Frames(_)));
-    match holder {
-        Some(holder) if defect != Defect::SettlementsOvertake => vec![holder],
-        _ => (0..worker.settlements.len()).collect(),
+impl Protocol {
+    /// Which settlements of a worker may go on.
+    pub(crate) fn may_settle(&self, worker: &Worker) -> Vec<usize> {
+        let under_way = worker.settlements.iter().position(|one| matches!(one, Settlement::Frames(_)));
+        match under_way {
+            Some(one) if !self.overtakes() => vec![one],
+            _ => (0..worker.settlements.len()).collect(),
+        }
     }
 }

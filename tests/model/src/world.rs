@@ -299,6 +299,16 @@ impl World {
     }
 }
 
+impl Frame {
+    /// The delivery that it names.
+    #[must_use]
+    pub fn tag(self) -> u8 {
+        match self {
+            Self::Ack { tag, .. } | Self::Reject(tag) | Self::HandBack(tag) => tag,
+        }
+    }
+}
+
 impl Item {
     /// Whether its delivery is still to be settled; a claim has settled it.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Mistakes that the protocol could make, and what each of them would break.
 
 use ackord_model::properties::{
-    ACK_AFTER_COMMIT, KNOWN_TAGS, NO_LATE_WRITE, NOT_LOST, NOT_TOO_EARLY, ONLY_POISON,
+    ACK_AFTER_COMMIT, KNOWN_TAGS, NO_LATE_WRITE, NOT_LOST, NOT_TOO_EARLY, ONE_LETTER, ONLY_POISON,
 };
 use ackord_model::scenario::{Defect, Scenario};
 use rstest::rstest;
@@ -19,7 +19,7 @@ use crate::worlds;
     worlds::failing(),
     NOT_TOO_EARLY
 )]
-#[case::a_replay_that_keeps_its_seq_is_undone(Defect::ReplayKeepsSeq, worlds::poison(), ONLY_POISON)]
+#[case::a_replay_that_keeps_its_seq_is_undone(Defect::ReplayKeepsSeq, worlds::poison(), ONE_LETTER)]
 #[case::no_term_check_lets_a_late_worker_write(Defect::NoTermCheck, worlds::leased(), NO_LATE_WRITE)]
 #[case::multiple_over_uncommitted_is_seen(
     Defect::MultipleCoversUncommitted,
@@ -27,7 +27,7 @@ use crate::worlds;
     ACK_AFTER_COMMIT
 )]
 #[case::multiple_over_uncommitted_loses_a_job(Defect::MultipleCoversUncommitted, worlds::crashes(), NOT_LOST)]
-#[case::settlements_that_overtake_name_unknown_tags(Defect::SettlementsOvertake, worlds::late(), KNOWN_TAGS)]
+#[case::a_tag_that_is_settled_twice_is_unknown(Defect::SettledTagsAreSent, worlds::late(), KNOWN_TAGS)]
 #[case::a_relay_that_deletes_first_loses_a_job(Defect::RelayDeletesFirst, worlds::crashes(), NOT_LOST)]
 #[case::a_reconciler_that_does_not_wait_loses_a_job(
     Defect::ReconcilerDoesNotWait,
