@@ -81,7 +81,10 @@ pub fn decode<J: Job>(version: u16, body: &[u8]) -> Result<J, PayloadError> {
     check_size(body.len())?;
     let text = text(body)?;
     check_nul(text)?;
-    if version > J::VERSION || version == 0 {
+    if version == 0 {
+        return Err(Invalid::new("x-schema-version", "is no version: give a whole number from 1").into());
+    }
+    if version > J::VERSION {
         // What is not even JSON will be none for a newer program either.
         serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error))?;
         return Err(PayloadError::NewerVersion { kind: J::KIND, found: version, known: J::VERSION });
