@@ -78,6 +78,7 @@ enum Command {
     Reconcile(commands::reconcile::ReconcileArgs),
     Schema(commands::schema::SchemaArgs),
     Synthesis(commands::synthesis::SynthesisArgs),
+    Contract(commands::contract::ContractArgs),
     Config(commands::config::ConfigArgs),
 }
 
@@ -97,6 +98,7 @@ impl Command {
             Self::Reconcile(args) => args.run(session).await,
             Self::Schema(args) => args.run(session).await,
             Self::Synthesis(args) => args.run(session).await,
+            Self::Contract(args) => args.run(session),
             Self::Config(_) => commands::config::run(session),
         }
     }

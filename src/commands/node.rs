@@ -3,7 +3,7 @@
 use ackord_entities::queue::process::Role;
 use tokio_util::sync::CancellationToken;
 
-use super::up::check;
+use super::up::{check, known};
 use crate::exit::Exit;
 use crate::node::{Node, NodeOptions, Verb};
 use crate::registry::registry;
@@ -14,6 +14,7 @@ use crate::signals::stop_on_signal;
 pub(super) async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
     let config = session.config();
     check(&config.worker.concurrency)?;
+    known("worker.notices", config.worker.notices.0.iter())?;
     let options = NodeOptions::of(verb, config);
     options.check()?;
     let stop = CancellationToken::new();

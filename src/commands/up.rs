@@ -36,12 +36,17 @@ impl UpArgs {
 
 /// A kind that is not there would silently keep its number.
 pub(crate) fn check(concurrency: &Concurrency) -> Result<(), Problem> {
+    known("worker.concurrency", concurrency.0.keys())
+}
+
+/// Every kind that the configuration names under `key` is there.
+pub(crate) fn known<'k>(key: &str, mut kinds: impl Iterator<Item = &'k String>) -> Result<(), Problem> {
     let catalogue = catalogue();
-    match concurrency.0.keys().find(|kind| catalogue.get(kind).is_none()) {
+    match kinds.find(|kind| catalogue.get(kind).is_none()) {
         None => Ok(()),
         Some(kind) => {
             let known: Vec<&str> = catalogue.iter().map(|spec| spec.kind).collect();
-            Err(Problem::usage(format!("worker.concurrency: there is no kind `{kind}`"))
+            Err(Problem::usage(format!("{key}: there is no kind `{kind}`"))
                 .remedy(format!("the kinds are {}", known.join(", "))))
         }
     }

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const FILE: &str = "ackord.toml";
 
 /// Keys that the environment can set, each with its name there.
-const ENVIRONMENT: [(&str, &str); 12] = [
+const ENVIRONMENT: [(&str, &str); 13] = [
     ("database", "ACKORD_DATABASE"),
     ("database_listen", "ACKORD_DATABASE_LISTEN"),
     ("broker", "ACKORD_BROKER"),
@@ -27,6 +27,7 @@ const ENVIRONMENT: [(&str, &str); 12] = [
     ("log", "ACKORD_LOG"),
     ("log_format", "ACKORD_LOG_FORMAT"),
     ("worker.consumer_timeout", "ACKORD_CONSUMER_TIMEOUT"),
+    ("worker.notices", "ACKORD_NOTICES"),
     (CONCURRENCY, "ACKORD_CONCURRENCY"),
 ];
 const CONCURRENCY: &str = "worker.concurrency";
@@ -195,6 +196,15 @@ mod tests {
             load_file(text, Flags::default(), &[("ACKORD_CONCURRENCY", "synthesis=7")]).unwrap().config;
         assert_eq!(config.worker.concurrency.0.get("synthesis"), Some(&7));
         assert_eq!(config.worker.concurrency.0.get("sync"), Some(&3));
+    }
+
+    #[test]
+    fn kinds_with_notices_are_a_list_in_the_file_and_a_text_in_the_environment() {
+        let text = "[worker]\nnotices = [\"synthesis\", \"replay\"]\n";
+        let config = load_file(text, Flags::default(), &[]).unwrap().config;
+        assert_eq!(config.worker.notices.0, ["synthesis", "replay"]);
+        let config = load_file(text, Flags::default(), &[("ACKORD_NOTICES", "replay, ")]).unwrap().config;
+        assert_eq!(config.worker.notices.0, ["replay"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod concurrency;
 mod consumer_timeout;
 mod listen;
 mod load;
+mod notices;
 mod origin;
 
 pub(crate) use broker::{BrokerChoice, BrokerTls};
@@ -12,6 +13,7 @@ pub(crate) use concurrency::Concurrency;
 pub(crate) use consumer_timeout::ConsumerTimeout;
 pub(crate) use listen::ListenAddress;
 pub(crate) use load::{Flags, Loaded, load};
+pub(crate) use notices::NoticedKinds;
 pub(crate) use origin::{Setting, settings};
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +66,8 @@ impl Default for Config {
 pub(crate) struct WorkerConfig {
     /// RabbitMQ's `consumer_timeout`, which cannot be asked over AMQP: what is held unanswered for longer comes back.
     pub(crate) consumer_timeout: ConsumerTimeout,
+    /// Kinds whose notices are sent to `ackord.events`, besides those whose contract asks for it.
+    pub(crate) notices: NoticedKinds,
     /// Perform halves of each kind that run at once, where that differs from the kind's own number.
     pub(crate) concurrency: Concurrency,
 }

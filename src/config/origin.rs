@@ -42,6 +42,7 @@ pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
         setting("log", log.into()),
         setting("log_format", serde_json::json!(config.log_format)),
         setting("worker.consumer_timeout", String::from(config.worker.consumer_timeout).into()),
+        setting("worker.notices", serde_json::json!(config.worker.notices)),
     ];
     for spec in catalogue.iter() {
         let wanted = config.worker.concurrency.0.get(spec.kind).copied();

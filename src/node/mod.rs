@@ -42,6 +42,8 @@ pub(crate) struct NodeOptions {
     pub(crate) database_listen: Option<String>,
     /// Where health and metrics are served, if they are.
     pub(crate) listen: Option<ListenAddress>,
+    /// Kinds whose notices are sent.
+    pub(crate) notices: Vec<String>,
     pub(crate) concurrency: BTreeMap<String, usize>,
     pub(crate) consumer_timeout: std::time::Duration,
 }
@@ -55,6 +57,7 @@ impl NodeOptions {
             broker_tls: config.broker_tls.clone(),
             database_listen: config.database_listen.clone(),
             listen: config.listen,
+            notices: config.worker.notices.0.clone(),
             concurrency: config.worker.concurrency.0.clone(),
             consumer_timeout: config.worker.consumer_timeout.0,
         }

@@ -90,6 +90,7 @@ pub(super) async fn start(
 fn worker_options(database: &Database, identity: &Identity, options: &NodeOptions) -> WorkerOptions {
     WorkerOptions {
         name: identity.name.clone(),
+        notices: options.notices.clone(),
         concurrency: options.concurrency.clone(),
         in_flight_file: in_flight_file(database),
         archive: options.verb.roles().contains(&Role::Archive),

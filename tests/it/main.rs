@@ -15,6 +15,8 @@ mod cli_publish;
 mod cli_schema;
 mod cli_up;
 mod contract;
+mod direct;
+mod docker;
 mod documents;
 mod kill_disk;
 mod kill_drain;
