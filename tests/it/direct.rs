@@ -195,6 +195,14 @@ async fn the_python_example_says_what_is_wrong() {
     publish(url).published();
     publish(url).complains(1, "did not take the message");
     Ran::of(&folder, url, &["synthesis", "{"]).complains(2, "not JSON");
+    // A user that may do nothing but publish there, as docs/publishing.md advises.
+    management.purge_queue("ackord.synthesis").await.unwrap();
+    let user = broker.name();
+    management.add_user(user, "secret").await.unwrap();
+    management.permit(user, "^$", r"^ackord\.publish$", "^$").await.unwrap();
+    let ran = publish(&url.replace("guest:guest", &format!("{user}:secret")));
+    management.delete_user(user).await.unwrap();
+    ran.published();
     publish("amqp://guest:guest@127.0.0.1:1/%2f").complains(1, "cannot be reached");
     publish(&url.replace("guest:guest", "guest:wrong")).complains(2, "does not let this user in");
     publish(&format!("{url}_that_is_not_there")).complains(2, "does not let this user in");
