@@ -1,4 +1,4 @@
-//! Which broker the database has told its messages to.
+//! Which broker the database has told its messages to, and an index that answers what waits without reading the rows.
 
 use sea_orm_migration::prelude::*;
 
@@ -23,10 +23,19 @@ impl MigrationTrait for Migration {
     }
 }
 
-const UP: [&str; 1] = ["CREATE TABLE broker_incarnation (
+const UP: [&str; 3] = [
+    "CREATE TABLE broker_incarnation (
         id $int NOT NULL PRIMARY KEY CHECK (id = 1),
         incarnation $uuid NOT NULL,
         since $time NOT NULL
-    ) $compact"];
+    ) $compact",
+    "DROP INDEX jobs_unfinished",
+    // With the state in it, what waits is counted and the oldest found in the index alone.
+    "CREATE INDEX jobs_unfinished ON jobs (kind, state, id) WHERE state IN ('pending', 'running')",
+];
 
-const DOWN: [&str; 1] = ["DROP TABLE broker_incarnation"];
+const DOWN: [&str; 3] = [
+    "DROP INDEX jobs_unfinished",
+    "CREATE INDEX jobs_unfinished ON jobs (kind, id) WHERE state IN ('pending', 'running')",
+    "DROP TABLE broker_incarnation",
+];
