@@ -12,4 +12,5 @@ pub mod registry;
 mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 pub mod worker;

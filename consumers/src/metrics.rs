@@ -3,6 +3,8 @@
 //! The hot path counts per transaction, not per job, and looks nothing up: each kind has its counters in a [`KindMeter`].
 //! The one exception is the time from publishing to commit, which is recorded for each job: its tail is what it is for.
 
+#![allow(clippy::cast_precision_loss, reason = "nobody counts to 2^53 here")]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +76,8 @@ pub const METRICS: &[Metric] = &[
     Metric::histogram(
         PUBLISH_TO_COMMIT,
         &["kind"],
-        "Seconds from the publishing of a job to the commit of its success. Retries, deferrals and a later due time count.",
+        "Seconds from the publishing of a job to the commit of its success. Retries, deferrals and a later due time count; \
+         a direct publish counts from its first claim.",
     ),
     Metric::counter(DELIVERIES, &["kind"], "Deliveries that arrived."),
     Metric::counter(REDELIVERIES, &["kind"], "Deliveries that the broker had handed over before."),

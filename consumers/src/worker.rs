@@ -127,16 +127,7 @@ impl Worker {
         }
         let (notices, announcer) =
             Notices::new(registry.iter().map(|handler| handler.spec()), &options.notices);
-        let shared = Shared::new(
-            database,
-            broker,
-            doorbell,
-            options.name.clone(),
-            options.lease,
-            options.stuck_after,
-            suspects,
-            takings.keys().copied(),
-        )
+        let shared = Shared::new(database, broker, doorbell, &options, suspects, takings.keys().copied())
         .telling(notices);
         for kind in takings.keys() {
             shared.health.say().fails_for(CONSUMER, kind, "it was not started yet");

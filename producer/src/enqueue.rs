@@ -11,6 +11,9 @@ use ackord_entities::queue::outbox::{Cause, NewMessage};
 use ackord_entities::queue::{dedup, job, outbox};
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr};
+use tracing::{Instrument, Span};
+
+use crate::trace;
 
 /// When a job is published, when it is due, and who publishes it.
 #[derive(Clone, Debug)]
@@ -50,7 +53,7 @@ impl Publish {
         self
     }
 
-    /// Part of the trace `traceparent` (W3C trace context).
+    /// Part of the trace `traceparent` (W3C trace context). Without one, the current span's trace is continued.
     #[must_use]
     pub fn traced(mut self, traceparent: Option<String>) -> Self {
         self.traceparent = traceparent;
@@ -96,8 +99,9 @@ pub async fn enqueue<J: Job>(
     job: &J,
     publish: &Publish,
 ) -> Result<Enqueued, EnqueueError> {
-    let new = prepare(job, publish)?;
-    Ok(write_one(tx, &KindSpec::of::<J>(), new, publish).await?)
+    let (span, publish) = traced(J::KIND, 1, publish);
+    let new = prepare(job, &publish)?;
+    Ok(write_one(tx, &KindSpec::of::<J>(), new, &publish).instrument(span).await?)
 }
 
 /// Publishes many jobs of one kind within `tx`, in two statements however many they are (one more each for those with a dedup
@@ -110,16 +114,18 @@ pub async fn enqueue_all<J: Job>(
     jobs: &[J],
     publish: &Publish,
 ) -> Result<Vec<Enqueued>, EnqueueError> {
-    let publish = Publish { id: None, ..publish.clone() };
+    let (span, publish) = traced(J::KIND, jobs.len(), publish);
+    let publish = Publish { id: None, ..publish };
     let new: Vec<NewJob> = jobs.iter().map(|job| prepare(job, &publish)).collect::<Result<_, _>>()?;
     if new.iter().any(|job| job.dedup_key.is_some()) {
         let mut answers = Vec::with_capacity(new.len());
         for job in new {
-            answers.push(write_one(tx, &KindSpec::of::<J>(), job, &publish).await?);
+            let spec = KindSpec::of::<J>();
+            answers.push(write_one(tx, &spec, job, &publish).instrument(span.clone()).await?);
         }
         return Ok(answers);
     }
-    write_all(tx, &new, &publish).await?;
+    write_all(tx, &new, &publish).instrument(span).await?;
     Ok(new.iter().map(|job| Enqueued { id: job.id, duplicate: false }).collect())
 }
 
@@ -135,6 +141,7 @@ pub async fn enqueue_json(
     publish: &Publish,
 ) -> Result<Enqueued, EnqueueError> {
     let keys = spec.check(spec.version, payload.as_bytes())?;
+    let (span, publish) = traced(spec.kind, 1, publish);
     let new = NewJob {
         id: publish.id.unwrap_or_else(JobId::new),
         kind: spec.kind,
@@ -147,7 +154,13 @@ pub async fn enqueue_json(
         parent_id: publish.parent,
         traceparent: publish.traceparent.clone(),
     };
-    Ok(write_one(tx, spec, new, publish).await?)
+    Ok(write_one(tx, spec, new, &publish).instrument(span).await?)
+}
+
+/// The span of a publishing, and what its jobs carry of it.
+fn traced(kind: &str, jobs: usize, publish: &Publish) -> (Span, Publish) {
+    let (span, traceparent) = trace::publish(kind, jobs, publish.traceparent.as_deref());
+    (span, Publish { traceparent, ..publish.clone() })
 }
 
 fn prepare<J: Job>(job: &J, publish: &Publish) -> Result<NewJob, PayloadError> {

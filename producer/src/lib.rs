@@ -11,6 +11,7 @@ pub mod health;
 pub mod metrics;
 pub mod operate;
 pub mod relay;
+pub mod trace;
 pub mod upkeep;
 
 pub use doorbell::{Doorbell, ring_from_outside};

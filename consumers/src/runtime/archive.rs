@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::desk::is_passing;
 use super::flush::{Flusher, Mode, Trouble};
 use super::item::Work;
 use super::receive;
@@ -108,7 +109,7 @@ impl Archive {
                 self.queue,
                 format!("a message cannot be archived: {text}"),
             );
-            if classify(&error) == Fault::Unavailable {
+            if classify(&error) == Fault::Unavailable || (is_passing(&error) && failures > 1) {
                 self.shared.gate.close(text);
             }
             tokio::select! {

@@ -21,6 +21,7 @@ use super::item::{Error, Expect, Item, Work};
 use super::settle::{Answer, Settlements};
 use crate::error::JobError;
 use crate::handler::Failure;
+use crate::trace;
 
 /// After so many lost connections in one job's own commit half, the half is to blame.
 const INTERRUPTIONS: u32 = 3;
@@ -54,10 +55,12 @@ impl Flusher {
         let mut outages = 0;
         let mut interruptions = 0;
         while !self.shared.stop_committing.is_cancelled() {
+            let spans = trace::commit(&items);
             let result = tokio::select! {
                 result = self.once(&items, mode) => result,
                 () = self.shared.stop_committing.cancelled() => return,
             };
+            drop(spans);
             let trouble = match result {
                 Ok(answers) => {
                     self.recovered(outages);

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
+use super::desk::is_passing;
 use super::item::{Expect, Item};
 use super::kind::{KindRunner, UnderWay};
 use super::outage::Away;
@@ -218,7 +219,8 @@ impl KindRunner {
             self.kind(),
             format!("{} deliveries cannot be read: {text}", intake.held.len()),
         );
-        if classify(error) == Fault::Unavailable {
+        // The first time may be two transactions in each other's way.
+        if classify(error) == Fault::Unavailable || (is_passing(error) && intake.failures > 1) {
             self.flusher.shared.gate.close(text);
         }
     }

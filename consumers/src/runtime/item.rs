@@ -9,7 +9,9 @@ use ackord_entities::queue::attempt::Outcome as AttemptOutcome;
 use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::lease::Held;
 use ackord_producer::broker::Tag;
+use ackord_producer::trace;
 use chrono::{DateTime, SubsecRound, Utc};
+use tracing::Span;
 
 use super::settle::Settlements;
 use super::suspects::InFlight;
@@ -39,6 +41,8 @@ pub(crate) struct Item {
     pub(crate) was_suspect: bool,
     /// Keeps the leases of a claim until its commit is settled.
     pub(crate) keeper: Option<Keeper>,
+    /// Its part of a trace, which ends when the item is dropped.
+    pub(crate) span: Span,
     /// The domain has failed to record its end again and again: the end is recorded without it.
     pub(crate) skip_abandon: bool,
 }
@@ -121,6 +125,11 @@ impl Error {
 }
 
 impl Item {
+    /// What the job's follow-ups continue: its own span, or what its message carries.
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        trace::traceparent(&self.span).or_else(|| self.message.traceparent.clone())
+    }
+
     /// Whether the delivery is still to be settled; a claim has settled it.
     pub(crate) fn is_delivery(&self) -> bool {
         matches!(self.expect, Expect::Delivery(..))

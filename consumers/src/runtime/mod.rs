@@ -56,6 +56,7 @@ pub(crate) mod watch;
 
 use std::sync::Arc;
 
+pub(crate) use item::Item;
 pub(crate) use ledger::Ledger;
 
 /// Runs the transactions of one kind.

@@ -8,6 +8,7 @@ use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::message_id;
 use ackord_producer::broker::Delivery;
 use sea_orm::DbErr;
+use tracing::Span;
 
 use super::item::{Expect, Item, Work};
 use super::settle::Settlements;
@@ -72,6 +73,7 @@ fn read_one(handler: &dyn ErasedHandler, settlements: &Arc<Settlements>, deliver
             in_flight: None,
             was_suspect: false,
             keeper: None,
+            span: Span::none(),
             skip_abandon: false,
         },
         decoded,

@@ -9,7 +9,7 @@ use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::lease::Held;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::claim::Claimed;
 use super::flush::Flusher;
@@ -17,6 +17,7 @@ use super::item::{Expect, Item, Keeper, Started, Work};
 use super::perform::{Performed, perform};
 use super::sort::Waiting;
 use crate::handler::Context;
+use crate::trace;
 
 impl Flusher {
     /// A job nobody suspects. Short ones stand aside while a suspect runs.
@@ -32,7 +33,7 @@ impl Flusher {
         item.in_flight = self.shared.suspects.in_flight(id);
         let lease_key = decoded.lease_key.clone();
         let seq = item.message.seq.unwrap_or(1);
-        item.turn = Some(self.handler.turn(decoded, id, attempt, seq, item.message.traceparent.clone()));
+        item.turn = Some(self.handler.turn(decoded, id, attempt, seq, item.traceparent()));
         if self.handler.spec().hand_over {
             item = self.claimed(item, lease_key.as_deref()).await?;
             if item.is_delivery() {
@@ -102,9 +103,13 @@ impl Flusher {
         let _running = self.shared.running(id, token.clone());
         let _performing = self.shared.meter(self.handler.spec().kind).performing();
         let context = Context::new(self.shared.database.clone(), self.handler.spec().kind, id, token);
-        match perform(&*self.handler, turn, &context).await {
+        let span = trace::perform(&item.span);
+        match perform(&*self.handler, turn, &context).instrument(span.clone()).await {
             Performed::Done(output) => Work::Done(output),
-            Performed::Errored(error) => Work::Errored(error),
+            Performed::Errored(error) => {
+                trace::failed(&span, &error.error);
+                Work::Errored(error)
+            }
             Performed::Stopped => Work::HandBack,
         }
     }
@@ -143,8 +148,7 @@ impl Flusher {
             Some(Some(starts)) => {
                 let Waiting { mut item, decoded, .. } = job;
                 let seq = item.message.seq.unwrap_or(1);
-                item.turn =
-                    Some(self.handler.turn(decoded, id, starts, seq, item.message.traceparent.clone()));
+                item.turn = Some(self.handler.turn(decoded, id, starts, seq, item.traceparent()));
                 item.work = super::suspects::killed_worker(starts);
                 item.was_suspect = true;
                 Some(item)

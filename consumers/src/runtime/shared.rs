@@ -16,6 +16,7 @@ use super::outage::Gate;
 use super::suspects::Suspects;
 use crate::health::{COMMIT, Health};
 use crate::metrics::KindMeter;
+use crate::worker::WorkerOptions;
 
 /// Shared by all kinds of one worker.
 pub(crate) struct Shared {
@@ -48,9 +49,7 @@ impl Shared {
         database: Database,
         broker: Arc<dyn Broker>,
         doorbell: Doorbell,
-        name: String,
-        lease: Duration,
-        stuck_after: Duration,
+        options: &WorkerOptions,
         suspects: Suspects,
         kinds: impl IntoIterator<Item = &'static str>,
     ) -> Self {
@@ -61,9 +60,9 @@ impl Shared {
             database,
             broker,
             doorbell,
-            name,
-            lease,
-            stuck_after,
+            name: options.name.clone(),
+            lease: options.lease,
+            stuck_after: options.stuck_after,
             suspects,
             health,
             notices: Notices::none(),

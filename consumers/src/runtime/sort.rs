@@ -15,6 +15,7 @@ use super::receive::{self, Received};
 use super::settle::Settlements;
 use super::suspects::LOST;
 use crate::registry::Decoded;
+use crate::trace;
 
 /// A job that waits for a slot.
 pub(super) struct Waiting {
@@ -59,6 +60,7 @@ impl Flusher {
             let row = rows.get(&id);
             let is_suspect = shared.suspects.is_suspect(id, deliveries_before) || often_lost.contains(&id);
             let attempt = row.map_or(1, |row| row.attempt.unsigned_abs() + 1);
+            item.span = trace::process(spec.kind, id, attempt, &item);
             if spec.performs || is_suspect {
                 let verdict = judge(item.message.seq, row, spec);
                 let has_work = !spec.performs
@@ -71,13 +73,8 @@ impl Flusher {
                     return Sorted::ToPerform(Waiting { item, decoded, attempt, is_suspect });
                 }
             }
-            item.turn = Some(handler.turn(
-                decoded,
-                id,
-                attempt,
-                item.message.seq.unwrap_or(1),
-                item.message.traceparent.clone(),
-            ));
+            item.turn =
+                Some(handler.turn(decoded, id, attempt, item.message.seq.unwrap_or(1), item.traceparent()));
             Sorted::ToCommit(item)
         });
         Ok(sorted.collect())

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ackord_consumers::health::Health;
 use ackord_consumers::registry::Registry;
-use ackord_consumers::testing::Stage;
+use ackord_consumers::testing::{Stage, eventually};
 use ackord_consumers::worker::{Worker, WorkerOptions};
 use ackord_entities::envelope::Message;
 use ackord_entities::ids::Incarnation;
-use ackord_producer::broker::topology::Topology;
+use ackord_producer::broker::topology::{DEAD_LETTERS, Topology, UNROUTABLE};
 use ackord_producer::broker::{
     Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference,
     EmbeddedBroker, Notice,
@@ -26,6 +26,7 @@ pub(crate) struct Observed {
     silent: AtomicBool,
     consumers: AtomicUsize,
     deliveries: Arc<AtomicUsize>,
+    looks: AtomicUsize,
 }
 
 impl Observed {
@@ -35,6 +36,7 @@ impl Observed {
             silent: AtomicBool::new(false),
             consumers: AtomicUsize::new(0),
             deliveries: Arc::default(),
+            looks: AtomicUsize::new(0),
         })
     }
 
@@ -49,6 +51,13 @@ impl Observed {
     /// How many consumers of kinds were started.
     pub(crate) fn consumers(&self) -> usize {
         self.consumers.load(Ordering::SeqCst)
+    }
+
+    /// Waits until somebody has asked for the depth of a queue so many times more.
+    pub(crate) async fn looked_at(&self, times: usize) {
+        let before = self.looks.load(Ordering::SeqCst);
+        let more = async || (self.looks.load(Ordering::SeqCst) >= before + times).then_some(());
+        eventually("the queues are looked at", more).await;
     }
 
     /// How many deliveries of kinds were handed over.
@@ -77,6 +86,9 @@ impl Broker for Observed {
 
     #[allow(clippy::disallowed_methods, reason = "what the prefetch allows")]
     async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError> {
+        if [DEAD_LETTERS, UNROUTABLE].contains(&queue) {
+            return self.broker.consume(queue, prefetch).await;
+        }
         let silent = self.silent.load(Ordering::SeqCst);
         let mut consumer = self.broker.consume(queue, if silent { 0 } else { prefetch }).await?;
         self.consumers.fetch_add(1, Ordering::SeqCst);
@@ -99,6 +111,7 @@ impl Broker for Observed {
     }
 
     async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         self.broker.depth(queue).await
     }
 
