@@ -431,7 +431,7 @@ async fn letters_and_jobs_that_moved_on_meanwhile_are_left_alone() {
             operate::replay(tx, &catalogue, dead[0].0, Edit::None, &operator(), now).await.unwrap();
             assert_eq!(operate::discard(tx, &[dead[1].0], &operator(), now).await.unwrap(), 1);
             // Revived past its letter, as a second letter of the same job does it.
-            let revival = job::Revival { id: dead[2].1, attempts: 3, edit: None };
+            let revival = job::Revival { id: dead[2].1, attempts: 3, dedup_key: None, edit: None };
             assert_eq!(job::revive(tx, &[revival]).await.unwrap()[&dead[2].1], 2);
         })
         .await;

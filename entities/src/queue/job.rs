@@ -335,6 +335,8 @@ pub struct Revival {
     pub id: JobId,
     /// Attempts it gets.
     pub attempts: u32,
+    /// The dedup key that was taken for it. It may not be the one it had: its kind may have learnt another one since.
+    pub dedup_key: Option<String>,
     /// What takes the place of its payload.
     pub edit: Option<Edit>,
 }
@@ -348,8 +350,6 @@ pub struct Edit {
     pub version: u16,
     /// What the job is about now.
     pub subject: Option<String>,
-    /// Its dedup key now.
-    pub dedup_key: Option<String>,
 }
 
 /// Brings dead jobs back to life: `pending`, with the next seq and as many attempts more as each revival says. Answers the new
@@ -368,14 +368,14 @@ pub async fn revive(tx: &DatabaseTransaction, revivals: &[Revival]) -> Result<BT
         .string("new_payload", revivals.iter().map(|one| edit(one).map(|edit| edit.payload)))
         .int("new_version", revivals.iter().map(|one| edit(one).map(|edit| i32::from(edit.version))))
         .string("new_subject", revivals.iter().map(|one| edit(one).and_then(|edit| edit.subject)))
-        .string("new_key", revivals.iter().map(|one| edit(one).and_then(|edit| edit.dedup_key)));
+        .string("new_key", revivals.iter().map(|one| one.dedup_key.clone()));
     let statement = Sql::new(tx.get_database_backend())
         .text(
             "UPDATE jobs SET state = 'pending', seq = seq + 1, deferrals = 0, finished_at = NULL, cancel_requested_at = NULL, \
              max_attempts = attempt + r.more, \
              payload = COALESCE(r.new_payload, payload), version = COALESCE(r.new_version, version), \
              subject = CASE WHEN r.new_payload IS NULL THEN subject ELSE r.new_subject END, \
-             dedup_key = CASE WHEN r.new_payload IS NULL THEN dedup_key ELSE r.new_key END FROM ",
+             dedup_key = r.new_key FROM ",
         )
         .rows(rows)
         .text(" WHERE id = r.job_id AND state = 'dead' RETURNING id, seq")

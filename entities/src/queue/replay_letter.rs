@@ -154,7 +154,7 @@ pub async fn waiting(connection: &impl ConnectionTrait, run: ReplayRunId, limit:
         .bind(run)
         .text(" AND state = 'waiting' LIMIT ")
         .bind(limit)
-        .text(") AS some")
+        .text(") AS counted")
         .build();
     let row = connection.query_one_raw(statement).await?;
     row.map_or(Ok(0), |row| row.try_get_by_index(0))

@@ -177,16 +177,16 @@ async fn take_keys<'p>(
     Ok(letters.into_iter().map(|letter| (letter, refusal(letter))).collect())
 }
 
-/// An edited payload brings its own version, subject and dedup key.
+/// An edited payload brings its own version and subject.
 fn revival(letter: &Prepared) -> Revival {
     Revival {
         id: letter.job,
         attempts: letter.spec.max_attempts,
+        dedup_key: letter.keys.dedup_key.clone(),
         edit: letter.edited.clone().map(|payload| job::Edit {
             payload,
             version: letter.version,
             subject: letter.keys.subject.clone(),
-            dedup_key: letter.keys.dedup_key.clone(),
         }),
     }
 }
