@@ -149,8 +149,9 @@ pub async fn resume_run(
     operator: &Operator,
     now: DateTime<Utc>,
 ) -> Result<ResumeOutcome, DbErr> {
-    replay_run::lock_starts(tx).await?;
+    // The row first: its worker may hold it and be about to write the table.
     let Some(run) = replay_run::lock(tx, id).await? else { return Ok(ResumeOutcome::NotFound) };
+    replay_run::lock_starts(tx).await?;
     match run.state {
         RunState::Running => return Ok(ResumeOutcome::Running),
         RunState::Finished => return Ok(ResumeOutcome::Finished),
