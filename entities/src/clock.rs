@@ -31,6 +31,12 @@ impl Clock {
         Ok(now + self.offset())
     }
 
+    /// The same for a `time` that the database told with something else.
+    #[must_use]
+    pub fn shifted(&self, time: DateTime<Utc>) -> DateTime<Utc> {
+        time + self.offset()
+    }
+
     /// Shifts the clock of all clones by `duration` into the future.
     pub fn advance(&self, duration: Duration) {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);

@@ -14,5 +14,5 @@ pub mod relay;
 pub mod trace;
 pub mod upkeep;
 
-pub use doorbell::{Doorbell, ring_from_outside};
+pub use doorbell::{Doorbell, ring_from_outside, ring_outside};
 pub use enqueue::{EnqueueError, Enqueued, Publish, enqueue, enqueue_all, enqueue_json};

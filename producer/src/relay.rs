@@ -13,27 +13,36 @@ use ackord_entities::error_chain;
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
-use ackord_entities::queue::outbox::{self, Due};
+use ackord_entities::queue::outbox::{self, Due, Window};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 use crate::broker::topology::JOBS_EXCHANGE;
 use crate::broker::{Broker, BrokerError, BrokerState, Confirm};
 use crate::doorbell::Doorbell;
 use crate::health::Health;
 use crate::metrics::RelayMeter;
+use crate::trace;
 
-/// The wait while another relay is at what is due.
-const SHORTEST_POLL: Duration = Duration::from_millis(5);
+/// The pause after the last message was sent, and the factor by which it grows while nothing comes: where nobody can ring,
+/// behind a pooler, a message that follows others is found sooner than the first one after a long silence.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+const SLOWER: u32 = 2;
+
+/// How much longer than a unit of work of the database alone a round may take: the broker confirms in between, and has deadlines
+/// of its own.
+const CONFIRMING: Duration = Duration::from_secs(60);
 
 /// How the relay works.
 #[derive(Clone, Debug)]
 pub struct RelayOptions {
     /// Messages in one confirm window and one transaction.
     pub window: u32,
+    /// Bytes of payload in one window: what a relay has in memory at once. A larger message goes alone.
+    pub window_bytes: u32,
     /// The longest time between two looks at the outbox when nobody rings.
     pub longest_poll: Duration,
     /// The wait before a refused message is sent again.
@@ -42,7 +51,12 @@ pub struct RelayOptions {
 
 impl Default for RelayOptions {
     fn default() -> Self {
-        Self { window: 1_000, longest_poll: Duration::from_secs(1), refused: Backoff::DEFAULT }
+        Self {
+            window: 1_000,
+            window_bytes: 8 * 1024 * 1024,
+            longest_poll: Duration::from_secs(1),
+            refused: Backoff::DEFAULT,
+        }
     }
 }
 
@@ -71,8 +85,8 @@ const NOT_OURS: Duration = Duration::from_millis(50);
 enum Round {
     /// A window was handled; there may be more.
     Sent,
-    /// Nothing is due.
-    NothingDue,
+    /// Nothing is due. The next message is, after that time.
+    NothingDue(Option<Duration>),
     /// What is due is with another relay.
     NotOurs,
 }
@@ -110,6 +124,7 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let mut state = self.broker.state();
         let mut failures = 0_u32;
+        let mut poll = SHORTEST_POLL;
         while !stop.is_cancelled() {
             if *state.borrow_and_update() != BrokerState::Open {
                 // Nothing is claimed while nothing can be sent.
@@ -121,7 +136,7 @@ impl Relay {
             }
             let round = {
                 let _step = self.health.step(MOVES, None, "a round of the relay", STUCK_AFTER);
-                self.round().await
+                self.database.within(CONFIRMING, self.round()).await
             };
             self.say(&round);
             match round {
@@ -131,9 +146,16 @@ impl Relay {
                     }
                     failures = 0;
                     match sent {
-                        Round::Sent => {}
-                        Round::NothingDue => self.rest(&stop, Duration::ZERO).await,
-                        Round::NotOurs => self.rest(&stop, NOT_OURS).await,
+                        Round::Sent => poll = SHORTEST_POLL,
+                        Round::NothingDue(next) => {
+                            let poll_now = poll.min(self.options.longest_poll);
+                            self.rest(&stop, next.map_or(poll_now, |next| next.min(poll_now))).await;
+                            poll = poll_now * SLOWER;
+                        }
+                        Round::NotOurs => tokio::select! {
+                            () = stop.cancelled() => {}
+                            () = tokio::time::sleep(NOT_OURS) => {}
+                        },
                     }
                 }
                 Err(error) => {
@@ -163,12 +185,13 @@ impl Relay {
 
     /// Sends one window.
     async fn round(&self) -> Result<Round, RoundError> {
-        let now = self.database.clock().now(self.database.read()).await?;
-        if outbox::next_due(self.database.read()).await?.is_none_or(|due| due > now) {
-            return Ok(Round::NothingDue);
+        let (now, next) = outbox::next_due(self.database.read(), self.database.clock()).await?;
+        if next.is_none_or(|due| due > now) {
+            return Ok(Round::NothingDue(next.and_then(|due| (due - now).to_std().ok())));
         }
+        let window = Window { messages: self.options.window, bytes: self.options.window_bytes };
         let tx = self.database.begin().await?;
-        let due = outbox::claim_due(&tx, now, self.options.window).await?;
+        let due = outbox::claim_due(&tx, now, window).await?;
         if due.is_empty() {
             return Ok(Round::NotOurs);
         }
@@ -176,7 +199,8 @@ impl Relay {
         let messages: Vec<Message> = due.into_iter().map(message).collect();
         fault::point("relay_before_publish");
         let began = Instant::now();
-        let published = self.broker.publish(JOBS_EXCHANGE, &messages).await;
+        let span = trace::relay(JOBS_EXCHANGE, messages.iter().map(|one| one.traceparent.as_deref()));
+        let published = self.broker.publish(JOBS_EXCHANGE, &messages).instrument(span).await;
         let confirms = published.inspect_err(|error| {
             // Blocked: nothing was published.
             if !matches!(error, BrokerError::Blocked { .. }) {
@@ -208,24 +232,13 @@ impl Relay {
         later(now, self.options.refused.delay_after(attempt))
     }
 
-    /// Waits until somebody rings, the next message is due, or it is time to look again.
-    async fn rest(&self, stop: &CancellationToken, at_least: Duration) {
-        let wait = match self.until_next_due().await {
-            Ok(Some(wait)) => wait.min(self.options.longest_poll),
-            Ok(None) | Err(_) => self.options.longest_poll,
-        };
+    /// Waits until somebody rings, at most for `longest`.
+    async fn rest(&self, stop: &CancellationToken, longest: Duration) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.doorbell.rung() => {}
-            () = tokio::time::sleep(wait.max(at_least)) => {}
+            () = tokio::time::sleep(longest) => {}
         }
-    }
-
-    async fn until_next_due(&self) -> Result<Option<Duration>, DbErr> {
-        let Some(due) = outbox::next_due(self.database.read()).await? else { return Ok(None) };
-        let now = self.database.clock().now(self.database.read()).await?;
-        // Due already, and yet it was not claimed: another relay has it.
-        Ok(Some((due - now).to_std().unwrap_or(SHORTEST_POLL)))
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::{debug, info};
 
 use super::desk::lock_one;
 use super::fence::{Verdict, judge};
-use super::flush::{Flusher, guarded};
+use super::flush::{COMMIT_LIMIT, Flusher, guarded};
 use super::item::{Error, Expect, Item, Started, Work};
 use super::settle::Answer;
 use crate::error::JobError;
@@ -46,7 +46,12 @@ impl Flusher {
         mut item: Item,
         lease_key: Option<&str>,
     ) -> Result<Claimed, (Item, DbErr)> {
-        let step = match self.claim_in_transaction(&item, lease_key).await {
+        let step = match self
+            .shared
+            .database
+            .within(COMMIT_LIMIT, self.claim_in_transaction(&item, lease_key))
+            .await
+        {
             Ok(step) => step,
             Err(JobError::Unavailable { operator, .. }) => return Err((item, DbErr::Custom(operator))),
             Err(error) => {

@@ -1,8 +1,7 @@
 //! Where each job of a transaction is dealt with: one function for each thing that can become of it.
 
 use ackord_entities::clock::later;
-use ackord_entities::database::Fault;
-use ackord_entities::database::classify;
+use ackord_entities::database::{Fault, classify, timed_out};
 use ackord_entities::error_chain;
 use ackord_entities::jobs::{KindSpec, OnDuplicate};
 use ackord_entities::queue::attempt::{self, Outcome as AttemptOutcome, Record};
@@ -506,7 +505,10 @@ fn explain(reason: Reason, kind: &str) -> Failure {
 
 /// Whether the database has to be asked again before anything else.
 pub(super) fn is_passing(error: &DbErr) -> bool {
-    matches!(classify(error), Fault::Unavailable | Fault::Conflict) || matches!(error, DbErr::Custom(_))
+    matches!(classify(error), Fault::Unavailable | Fault::Conflict)
+        || matches!(error, DbErr::Custom(_))
+        // A statement of the engine itself: the server is overloaded, and no job is to blame.
+        || timed_out(error)
 }
 
 /// The row of a job that a claim reads outside of a group.

@@ -12,7 +12,7 @@ use ackord_entities::ids::JobId;
 use ackord_entities::queue::job::{self, Fence, NewJob, Origin};
 use ackord_entities::queue::lease::Held;
 use ackord_entities::queue::state::JobState;
-use ackord_entities::queue::{dedup, lease};
+use ackord_entities::queue::{dedup, lease, outbox};
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, TransactionTrait};
@@ -29,7 +29,7 @@ use crate::handler::{Failure, Outcome, Tx};
 use crate::registry::{AnyOutput, AnyTurn, ErasedHandler};
 
 /// A commit half is short. One that takes longer holds up its whole group, and on SQLite everybody.
-const COMMIT_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const COMMIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// How a transaction keeps its jobs apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,19 @@ impl Flusher {
     /// # Errors
     /// [`Trouble`]: everything was rolled back.
     pub(crate) async fn once(&self, items: &[Item], mode: Mode) -> Result<Vec<Option<Answer>>, Trouble> {
+        let halves = match mode {
+            Mode::Group => 1,
+            Mode::Savepoints => u32::try_from(items.len()).unwrap_or(u32::MAX),
+        };
+        let transaction = self.shared.database.within(COMMIT_LIMIT * halves, self.transaction(items, mode));
+        let (answers, made_due) = outbox::noticing(transaction).await;
+        if made_due && answers.is_ok() {
+            self.shared.doorbell.ring();
+        }
+        answers
+    }
+
+    async fn transaction(&self, items: &[Item], mode: Mode) -> Result<Vec<Option<Answer>>, Trouble> {
         let began = Instant::now();
         let tx = self.shared.database.begin().await?;
         let now = self.shared.database.clock().now(&tx).await?;
@@ -113,7 +126,6 @@ impl Flusher {
         fault::point("before_commit");
         tx.commit().await.map_err(refused_commit)?;
         fault::point("after_commit_before_ack");
-        self.shared.doorbell.ring();
         self.shared.notices.tell(notices);
         self.shared.meter(self.handler.spec().kind).committed(&tally, items.len(), began.elapsed());
         Ok(answers)

@@ -132,25 +132,28 @@ impl Shared {
     /// # Errors
     /// The database; nothing was recorded.
     pub(crate) async fn record_start(&self, job: JobId) -> Result<Option<u32>, DbErr> {
-        let tx = self.database.begin().await?;
-        let now = self.database.clock().now(&tx).await?;
-        let starts = suspect::starts(&tx, job).await?;
-        if starts >= suspect::MAX_STARTS {
-            return Ok(Some(starts.unsigned_abs()));
-        }
-        suspect::record_start(&tx, job, now).await?;
-        tx.commit().await?;
-        fault::point("start_recorded");
-        Ok(None)
+        let recorded = async {
+            let tx = self.database.begin().await?;
+            let now = self.database.clock().now(&tx).await?;
+            let starts = suspect::starts(&tx, job).await?;
+            if starts >= suspect::MAX_STARTS {
+                return Ok(Some(starts.unsigned_abs()));
+            }
+            suspect::record_start(&tx, job, now).await?;
+            tx.commit().await?;
+            fault::point("start_recorded");
+            Ok(None)
+        };
+        self.database.within_limit(recorded).await
     }
 
     /// Takes the newest start of a suspect back that did not begin after all. It stays a suspect.
     pub(crate) async fn take_back_start(&self, job: JobId) {
-        let taken_back = async {
+        let taken_back = self.database.within_limit(async {
             let tx = self.database.begin().await?;
             suspect::take_back_start(&tx, job).await?;
             tx.commit().await
-        };
+        });
         if let Err(error) = taken_back.await {
             tracing::warn!(job.id = %job, error = %error, "a start that was none stays recorded");
         }

@@ -1,9 +1,12 @@
 //! `outbox`: the messages that wait to be sent, at most one for each job. The body is not copied: it is the job's payload.
 
+use std::cell::Cell;
+
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
 
+use crate::clock::Clock;
 use crate::database::{RowSet, Sql};
 use crate::ids::JobId;
 
@@ -84,6 +87,27 @@ pub struct NewMessage {
     pub due_at: DateTime<Utc>,
 }
 
+tokio::task_local! {
+    /// Whether the work of [`noticing`] made messages due.
+    static MADE_DUE: Cell<bool>;
+}
+
+/// Does `work` and says whether it may have made messages due, so that the relay is woken only where there is something to send.
+/// Work that it hands to other tasks is not seen.
+pub async fn noticing<T>(work: impl Future<Output = T>) -> (T, bool) {
+    MADE_DUE
+        .scope(Cell::new(false), async {
+            let answer = work.await;
+            (answer, MADE_DUE.with(Cell::get))
+        })
+        .await
+}
+
+fn made_due() {
+    // Nobody asked: whoever publishes by himself rings by himself.
+    let _ = MADE_DUE.try_with(|made| made.set(true));
+}
+
 /// Writes messages. A message of the same job that still waits is replaced: the newer seq is the current one.
 ///
 /// # Errors
@@ -92,6 +116,7 @@ pub async fn put(tx: &DatabaseTransaction, messages: &[NewMessage], now: DateTim
     if messages.is_empty() {
         return Ok(());
     }
+    made_due();
     let rows = RowSet::new("r")
         .uuid("job_id", messages.iter().map(|one| one.job_id.0))
         .string("kind", messages.iter().map(|one| one.kind.clone()))
@@ -138,22 +163,42 @@ pub struct Due {
     pub traceparent: Option<String>,
 }
 
-/// Claims up to `limit` due messages, the longest due first, for the length of the transaction. Messages that another relay
-/// has claimed are passed over, and so are those of paused kinds: their backlog must not fill the broker.
+/// How much is claimed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Messages.
+    pub messages: u32,
+    /// Bytes of their payloads together. One message is claimed even if it alone is larger.
+    pub bytes: u32,
+}
+
+/// Claims a window of due messages, the longest due first, for the length of the transaction. Messages that another relay has
+/// claimed are passed over, and so are those of paused kinds: their backlog must not fill the broker. What is beyond the bytes is
+/// locked too, and free for the next round of any relay when the transaction ends.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn claim_due(tx: &DatabaseTransaction, now: DateTime<Utc>, limit: u32) -> Result<Vec<Due>, DbErr> {
+pub async fn claim_due(
+    tx: &DatabaseTransaction,
+    now: DateTime<Utc>,
+    window: Window,
+) -> Result<Vec<Due>, DbErr> {
+    // Postgres knows the length of a stored text without reading it.
     let statement = Sql::new(tx.get_database_backend())
         .text(
-            "SELECT outbox.job_id, outbox.kind, outbox.seq, outbox.sends, jobs.version, jobs.payload, jobs.traceparent \
-             FROM outbox JOIN jobs ON jobs.id = outbox.job_id WHERE outbox.due_at <= ",
+            "WITH due AS (SELECT outbox.job_id, outbox.kind, outbox.seq, outbox.sends, outbox.due_at FROM outbox WHERE outbox.due_at <= ",
         )
         .bind(now)
         .text(NOT_PAUSED)
         .text(" ORDER BY outbox.due_at, outbox.job_id LIMIT ")
-        .bind(i64::from(limit))
+        .bind(i64::from(window.messages))
         .on_postgres(" FOR UPDATE OF outbox SKIP LOCKED")
+        .text("), sized AS (SELECT due.*, jobs.version, jobs.payload, jobs.traceparent, SUM(")
+        .either("octet_length(jobs.payload)", "length(CAST(jobs.payload AS BLOB))")
+        .text(") OVER (ORDER BY due.due_at, due.job_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM due JOIN jobs ON jobs.id = due.job_id) \
+             SELECT job_id, kind, seq, sends, version, payload, traceparent FROM sized WHERE COALESCE(before, 0) < ")
+        .bind(i64::from(window.bytes))
+        .text(" ORDER BY due_at, job_id")
         .build();
     let rows = tx.query_all_raw(statement).await?;
     rows.iter()
@@ -219,6 +264,7 @@ pub async fn note_refused(
 /// # Errors
 /// Whatever the database answers.
 pub async fn make_due(tx: &DatabaseTransaction, job: JobId, now: DateTime<Utc>) -> Result<bool, DbErr> {
+    made_due();
     let statement = Sql::new(tx.get_database_backend())
         .text("UPDATE outbox SET due_at = ")
         .bind(now)
@@ -242,6 +288,7 @@ pub async fn wake_waiters(
     if lease_keys.is_empty() {
         return Ok(0);
     }
+    made_due();
     let rows = RowSet::new("r").string("lease_key", lease_keys.iter().cloned());
     let statement = Sql::new(tx.get_database_backend())
         .text("UPDATE outbox SET waits_for = NULL, due_at = ")
@@ -258,17 +305,28 @@ pub async fn wake_waiters(
 
 const NOT_PAUSED: &str = " AND outbox.kind NOT IN (SELECT kind FROM paused_kinds)";
 
-/// When the next message of a kind that is not paused is due, if any waits.
+/// What the time is, and when the next message of a kind that is not paused is due, if any waits. One statement: a relay asks
+/// often.
 ///
 /// # Errors
 /// Whatever the database answers.
-pub async fn next_due(connection: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
+pub async fn next_due(
+    connection: &impl ConnectionTrait,
+    clock: &Clock,
+) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), DbErr> {
     let statement = Sql::new(connection.get_database_backend())
-        .text("SELECT due_at FROM outbox WHERE true")
+        .text("SELECT (SELECT due_at FROM outbox WHERE true")
         .text(NOT_PAUSED)
-        .text(" ORDER BY due_at LIMIT 1")
+        .text(" ORDER BY due_at LIMIT 1)")
+        .on_postgres(", clock_timestamp()")
         .build();
-    connection.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
+    let row = connection.query_one_raw(statement).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("a row of one look at the outbox".to_owned()))?;
+    let now = match connection.get_database_backend() {
+        DbBackend::Postgres => clock.shifted(row.try_get_by_index(1)?),
+        _ => clock.now(connection).await?,
+    };
+    Ok((now, row.try_get_by_index(0)?))
 }
 
 /// Writes the messages of unfinished jobs again that have neither a waiting message nor a worker: what a broker without a

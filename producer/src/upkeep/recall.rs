@@ -77,7 +77,7 @@ async fn tell_all(
     topology: &Topology,
     looked: Option<Incarnation>,
 ) -> Result<Recall, RecallError> {
-    let tx = database.begin().await?;
+    let tx = database.begin_unlimited().await?;
     let now = database.clock().now(&tx).await?;
     let stored = incarnation::lock(&tx, now).await?;
     if let Some(incarnation) = stored.filter(|_| stored != looked)
@@ -105,7 +105,7 @@ async fn refill(
     if gone(broker, topology).await?.is_empty() {
         return Ok(Recall::Remembers { incarnation, lost: Vec::new(), written: 0 });
     }
-    let tx = database.begin().await?;
+    let tx = database.begin_unlimited().await?;
     let now = database.clock().now(&tx).await?;
     incarnation::lock(&tx, now).await?;
     // Again: another process may have told them meanwhile and made the queue.

@@ -13,7 +13,7 @@ use crate::doorbell::Doorbell;
 /// # Errors
 /// Whatever the database answers.
 pub async fn reconcile(database: &Database, kind: Option<&str>, doorbell: &Doorbell) -> Result<u64, DbErr> {
-    let tx = database.begin().await?;
+    let tx = database.begin_unlimited().await?;
     let now = database.clock().now(&tx).await?;
     let written = outbox::reconcile(&tx, kind, now).await?;
     tx.commit().await?;

@@ -79,14 +79,14 @@ impl Retention {
                 if last.is_none() {
                     break;
                 }
-                let tx = self.database.begin().await?;
+                let tx = self.database.begin_unlimited().await?;
                 removed += retention::remove(&tx, &found).await? as u64;
                 tx.commit().await?;
             }
         }
         if let Some(before) = now.checked_sub_signed(age(self.options.loose)) {
             while !stop.is_cancelled() {
-                let tx = self.database.begin().await?;
+                let tx = self.database.begin_unlimited().await?;
                 let step = retention::remove_loose(&tx, now, before, self.options.step).await?;
                 tx.commit().await?;
                 removed += step;

@@ -82,7 +82,7 @@ pub async fn put_back_expired(database: &Database, doorbell: &Doorbell) -> Resul
         if expired.is_empty() {
             return Ok(total);
         }
-        let put_back = put_back(database, &expired).await?;
+        let put_back = database.within_limit(put_back(database, &expired)).await?;
         doorbell.ring();
         total += put_back;
         if put_back == 0 {
