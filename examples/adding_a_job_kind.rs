@@ -38,8 +38,10 @@ use tokio_util::sync::CancellationToken;
 /// Count the words of a document, and of the documents that it links to.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = WordCount { path: "tea.md".to_owned(), follow: 1 })]
 struct WordCount {
     /// Path of the document.
+    #[schemars(length(min = 1))]
     path: String,
     /// How many links away a document may be that is counted too.
     #[serde(default)]
@@ -259,6 +261,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use ackord_consumers::testing::{Candidate, Harness, Stage, StageOptions, eventually};
+    use ackord_entities::jobs::KindSpec;
+    use ackord_entities::jobs::agreement::Agreement;
     use ackord_entities::queue::state::JobState;
     use ackord_entities::testing::TestDatabase;
 
@@ -382,6 +386,11 @@ mod tests {
             };
             rows.iter().map(line).collect()
         }
+    }
+
+    #[test]
+    fn the_schema_says_what_the_code_checks() {
+        Agreement::of(&KindSpec::of::<WordCount>()).assert_holds();
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -241,7 +241,8 @@ async fn what_cannot_be_a_job_is_a_dead_letter_with_its_bytes_and_its_reason() {
         (Reason::Orphaned, "synthesis", forged("a-6", 1), "its id is no job id"),
     ];
     for (number, (reason, key, properties, words)) in cases.into_iter().enumerate() {
-        let body = format!(r#"{{"topic": "case {number}", "max_words": 7}}"#);
+        let wrong = if words.contains("max_words") { r#", "max_words": 7"# } else { "" };
+        let body = format!(r#"{{"topic": "case {number}"{wrong}}}"#);
         system.publish(key, properties.clone(), &body).await;
         let letter = system.letter(&body).await;
         assert_eq!(letter.reason, reason, "case {number}: {}", letter.error);

@@ -138,28 +138,31 @@ impl Notices {
 }
 
 impl Announcer {
-    /// Sends until `stop`, and then what is left.
+    /// Sends until `stop`, and then what is left. Whoever waits for the worker's end does not wait for a broker that is away.
     pub(crate) async fn run(mut self, broker: Arc<dyn Broker>, stop: CancellationToken) {
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST).await;
+        };
+        tokio::select! {
+            () = self.send_all(&*broker, &stop) => {}
+            () = late => {}
+        }
+    }
+
+    async fn send_all(&mut self, broker: &dyn Broker, stop: &CancellationToken) {
         let mut batch = Vec::with_capacity(TOGETHER);
         loop {
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled(), if !self.receiver.is_closed() => self.receiver.close(),
                 received = self.receiver.recv_many(&mut batch, TOGETHER) => {
                     if received == 0 {
                         return;
                     }
-                    self.send(&*broker, &mut batch).await;
+                    self.send(broker, &mut batch).await;
                 }
             }
         }
-        self.receiver.close();
-        let rest = async {
-            while self.receiver.recv_many(&mut batch, TOGETHER).await > 0 {
-                self.send(&*broker, &mut batch).await;
-            }
-        };
-        // Whoever waits for the worker's end does not wait for a broker that is away.
-        let _ = tokio::time::timeout(LAST, rest).await;
     }
 
     async fn send(&self, broker: &dyn Broker, batch: &mut Vec<JobNotice>) {

@@ -128,11 +128,11 @@ fn misfits() -> Vec<(&'static str, Vec<u8>, &'static str, Vec<String>)> {
             &format!(r#"{{"topic": "a", "deep": {}}}"#, "[".repeat(100_000)),
             &["field `deep`"],
         ),
-        broken("deep nesting", "[".repeat(100_000).into_bytes(), &["not JSON"]),
-        broken(
+        json("deep nesting", &"[".repeat(100_000), &["found sequence, wanted an object"]),
+        json(
             "deep below a field",
-            format!(r#"{{"starting_node_ids": {}"#, "[".repeat(100_000)).into_bytes(),
-            &["`starting_node_ids[0]`"],
+            &format!(r#"{{"starting_node_ids": {}"#, "[".repeat(100_000)),
+            &["`starting_node_ids[0]`", "found sequence"],
         ),
         broken(
             "not UTF-8",

@@ -35,17 +35,20 @@ fn twice(path: &str, text: &str) -> Option<Invalid> {
 fn unknown_field(path: &str, text: &str) -> Option<Invalid> {
     let text = text.strip_prefix("unknown field `")?;
     // The name is a stranger's and may hold anything; the end of the sentence is serde's.
-    let (name, known) = split_last(text, "`, ")?;
+    let (name, reason) = match split_last(text, "`, expected ") {
+        Some((name, known)) => (name, format!("is not known here: wanted {known}")),
+        None => (split_last(text, "`, there are no fields")?.0, "is not known here: no field is".to_owned()),
+    };
+    let path = parent(path, name);
     let name = shorten(name, SHOWN);
-    let path = parent(path, &name);
-    let known = known.strip_prefix("expected ").unwrap_or(known);
-    Some(Invalid::new(below(path, &name), format!("is not known here: wanted {known}")))
+    Some(Invalid::new(below(path, &name), reason))
 }
 
 /// The path tracking names the field's parent, or, from within a list of fields, the field itself.
 fn parent<'p>(path: &'p str, name: &str) -> &'p str {
     match path.strip_suffix(name) {
-        Some(parent) => parent.strip_suffix('.').unwrap_or(parent),
+        Some("") => "",
+        Some(parent) => parent.strip_suffix('.').unwrap_or(path),
         None => path,
     }
 }
