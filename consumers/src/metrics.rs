@@ -36,6 +36,8 @@ const RESTARTS: &str = "ackord_consumer_restarts_total";
 const READY: &str = "ackord_queue_messages_ready";
 const CONSUMERS: &str = "ackord_queue_consumers";
 const ARCHIVED: &str = "ackord_archived_messages_total";
+pub(crate) const NOTICES_SENT: &str = "ackord_notices_sent_total";
+pub(crate) const NOTICES_DROPPED: &str = "ackord_notices_dropped_total";
 
 /// The metrics of the worker.
 pub const METRICS: &[Metric] = &[
@@ -99,6 +101,12 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::gauge(CONSUMERS, &["kind"], "Consumers of the kind's queue, of all workers, at the last look."),
     Metric::counter(ARCHIVED, &["queue"], "Messages from the dead-letter queues that were archived."),
+    Metric::counter(NOTICES_SENT, &[], "Notices of what becomes of jobs that were handed to the broker."),
+    Metric::counter(
+        NOTICES_DROPPED,
+        &[],
+        "Notices that were not sent: the broker was away, or more happened than it takes notices of.",
+    ),
 ];
 
 /// The counters of one kind. Clones count for the same.

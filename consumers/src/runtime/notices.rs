@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use super::item::Item;
 use super::ledger::Ledger;
+use crate::metrics::{NOTICES_DROPPED, NOTICES_SENT};
 
 /// Notices that may wait to be sent.
 const ROOM: usize = 4096;
@@ -27,11 +28,6 @@ const ROOM: usize = 4096;
 const TOGETHER: usize = 256;
 /// How long the last ones may take when the worker stops.
 const LAST: Duration = Duration::from_secs(2);
-
-/// Counter of the notices that were not sent.
-pub(crate) const DROPPED: &str = "ackord_notices_dropped_total";
-/// Counter of the notices that were sent.
-pub(crate) const SENT: &str = "ackord_notices_sent_total";
 
 /// Where commits leave their notices.
 pub(crate) struct Notices {
@@ -82,8 +78,8 @@ impl Notices {
         };
         let kinds = specs.into_iter().filter(is_on).map(|spec| spec.kind).collect();
         let (sender, receiver) = mpsc::channel(ROOM);
-        let dropped = Arc::new(Dropped { counter: counter!(DROPPED), silently: AtomicU64::new(0) });
-        let announcer = Announcer { receiver, sent: counter!(SENT), dropped: Arc::clone(&dropped) };
+        let dropped = Arc::new(Dropped { counter: counter!(NOTICES_DROPPED), silently: AtomicU64::new(0) });
+        let announcer = Announcer { receiver, sent: counter!(NOTICES_SENT), dropped: Arc::clone(&dropped) };
         (Self { kinds, sender, dropped }, announcer)
     }
 
