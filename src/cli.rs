@@ -156,7 +156,8 @@ fn start(cli: Cli, terminal: Terminal) -> Result<Exit, Problem> {
     };
     let loaded = config::load(&flags, |name| std::env::var(name).ok())?;
     let filter = loaded.config.log.clone().unwrap_or_else(|| cli.command.default_log().to_owned());
-    logging::start(&filter, loaded.config.log_format)?;
+    // Before the runtime, which its exporter must not meet, and until after it: the last spans are sent at the end.
+    let _traces = logging::start(&filter, loaded.config.log_format, loaded.config.otlp_endpoint.as_deref())?;
     let session = Session { loaded, terminal };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,11 +1,17 @@
-//! Logs: to stderr, by tracing. Answers go to stdout, so the two never mix.
+//! Logs: to stderr, by tracing. Answers go to stdout, so the two never mix. Spans that belong to traces are no part of the log.
 
 use std::io::IsTerminal;
 
+use ackord_producer::trace::SPANS;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing::Metadata;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::problem::Problem;
+use crate::telemetry::traces::Traces;
 
 /// How a line of the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -28,22 +34,38 @@ impl LogFormat {
     }
 }
 
-/// Starts the log.
+/// Starts the log, and the traces if there is a collector for them. The answer keeps the traces going.
 ///
 /// # Errors
-/// A filter that cannot be read.
-pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), Problem> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+/// A filter or an address that cannot be read.
+pub(crate) fn start(
+    filter: &str,
+    format: LogFormat,
+    otlp_endpoint: Option<&str>,
+) -> Result<Option<Traces>, Problem> {
+    let filter = EnvFilter::try_new(without_lapin(filter)).map_err(|error| {
         Problem::usage(format!("the log filter `{filter}` cannot be read: {error}")).remedy(
             "give a level (error, warn, info, debug, trace) or a list such as info,ackord_producer=debug",
         )
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder.with_ansi(colours()).with_target(false).compact().init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
-    Ok(())
+    let traces = otlp_endpoint.map(Traces::start).transpose()?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(colours()).with_target(false).compact().boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let lines = lines.with_filter(filter).with_filter(filter_fn(is_logged));
+    tracing_subscriber::registry().with(lines).with(traces.as_ref().map(Traces::layer)).init();
+    Ok(traces)
+}
+
+fn is_logged(metadata: &Metadata<'_>) -> bool {
+    metadata.target() != SPANS
+}
+
+/// lapin says what ackord says too, louder, and with the payloads of returned messages. Who wants it names it in the filter.
+fn without_lapin(filter: &str) -> String {
+    if filter.contains("lapin") { filter.to_owned() } else { format!("{filter},lapin=off") }
 }
 
 fn colours() -> bool {

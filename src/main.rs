@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod exit;
+mod http;
 mod lock;
 mod logging;
 mod node;
@@ -12,6 +13,7 @@ mod registry;
 mod schema;
 mod session;
 mod signals;
+mod telemetry;
 mod terminal;
 
 use std::process::ExitCode;

@@ -11,6 +11,8 @@ pub(crate) const DATABASE: &str = "database";
 pub(crate) const CONSUMER: &str = "consumer";
 /// What waits in a kind's queue is taken.
 pub(crate) const TAKEN: &str = "taken";
+/// What was delivered can be read.
+pub(crate) const READ: &str = "read";
 /// What is finished is committed in time.
 pub(crate) const COMMIT: &str = "commit";
 /// The worker was not told to stop.
@@ -29,6 +31,8 @@ pub struct Condition {
     pub not_consuming: BTreeMap<String, String>,
     /// Kinds whose messages wait although there is room for them, with the reason.
     pub not_taken: BTreeMap<String, String>,
+    /// Kinds whose deliveries are held because they cannot be read at the moment, with the reason.
+    pub not_read: BTreeMap<String, String>,
     /// Kinds whose commits take too long, with the reason.
     pub stuck: BTreeMap<String, String>,
     /// Whether the worker takes no new work because it was told to stop.
@@ -43,6 +47,7 @@ impl Condition {
             && !self.draining
             && self.not_consuming.is_empty()
             && self.not_taken.is_empty()
+            && self.not_read.is_empty()
             && self.stuck.is_empty()
     }
 }
@@ -76,6 +81,7 @@ impl Health {
             paused: self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             not_consuming: failing(CONSUMER).collect(),
             not_taken: failing(TAKEN).collect(),
+            not_read: failing(READ).collect(),
             stuck: failing(COMMIT).collect(),
             draining: failing(STOPPING).next().is_some(),
         }

@@ -192,7 +192,7 @@ impl Worker {
                     shared: Arc::clone(&self.shared),
                     registry: self.registry.clone(),
                     queue,
-                    hold: self.options.hold,
+                    hold: self.options.hold.min(self.options.consumer_timeout / 2),
                     stop: watch_stop.clone(),
                 };
                 background.spawn(named(format!("archive {queue}"), archive.run()));

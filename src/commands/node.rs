@@ -34,6 +34,7 @@ pub(super) async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
         "broker": broker,
         "roles": roles,
         "name": started.identity().name,
+        "listen": started.listens(),
         "process": std::process::id(),
     });
     session.terminal.answer(&ready, || {

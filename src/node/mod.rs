@@ -14,11 +14,12 @@ pub(crate) use identity::Identity;
 pub(crate) use roles::Verb;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use ackord_consumers::registry::Registry;
 use ackord_entities::database::Database;
 use ackord_entities::queue::lease;
-use ackord_entities::queue::process;
+use ackord_entities::queue::process::{self, Role};
 use ackord_producer::Doorbell;
 use ackord_producer::broker::Description;
 use ackord_producer::upkeep::put_back_expired;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::{BrokerChoice, BrokerTls, Config, ListenAddress};
+use crate::http;
 use crate::lock::{self, WorkerLock};
 use crate::schema;
 use crate::session::sqlite_file;
@@ -38,8 +40,6 @@ pub(crate) struct NodeOptions {
     pub(crate) verb: Verb,
     pub(crate) broker: BrokerChoice,
     pub(crate) broker_tls: BrokerTls,
-    /// A direct URL of the database, to be woken over.
-    pub(crate) database_listen: Option<String>,
     /// Where health and metrics are served, if they are.
     pub(crate) listen: Option<ListenAddress>,
     /// Kinds whose notices are sent.
@@ -55,7 +55,6 @@ impl NodeOptions {
             verb,
             broker: config.broker.clone(),
             broker_tls: config.broker_tls.clone(),
-            database_listen: config.database_listen.clone(),
             listen: config.listen,
             notices: config.worker.notices.0.clone(),
             concurrency: config.worker.concurrency.0.clone(),
@@ -68,7 +67,6 @@ impl NodeOptions {
         Self {
             broker: BrokerChoice::Embedded,
             broker_tls: BrokerTls::default(),
-            database_listen: None,
             listen: None,
             ..Self::of(Verb::Up, config)
         }
@@ -89,6 +87,7 @@ pub(crate) struct Node {
     doorbell: Doorbell,
     broker: Description,
     identity: Identity,
+    listens: Option<SocketAddr>,
     tasks: Tasks,
     // Freed last: until then no other worker may start on the file.
     _lock: Option<WorkerLock>,
@@ -106,6 +105,11 @@ impl Node {
         options: NodeOptions,
     ) -> anyhow::Result<Self> {
         options.check()?;
+        let door = match options.listen {
+            Some(address) => Some(http::open(address.0).await?),
+            None => None,
+        };
+        let listens = door.as_ref().map(|door| door.address);
         let lock =
             sqlite_file(&database).map(|file| lock::take_for(file, options.verb.name())).transpose()?;
         let migrated = schema::bring_up(&database).await?;
@@ -117,12 +121,14 @@ impl Node {
         let description = broker.description();
         let roles = options.verb.roles();
         let presence = presence::Presence::register(&database, &identity, &roles, &description.url).await?;
-        let doorbell = Doorbell::default();
+        // Without a relay here, whatever is committed has to be told to those of other processes.
+        let doorbell =
+            if roles.contains(&Role::Relay) { Doorbell::default() } else { Doorbell::outside(&database) };
         if lock.is_some() {
             release_leases_of_the_dead(&database, &doorbell).await?;
         }
         let place = parts::Place { database: database.clone(), broker, doorbell: doorbell.clone() };
-        let started = parts::start(place, registry, presence, &identity, &options).await;
+        let started = parts::start(place, registry, presence, door, &identity, &options).await;
         let tasks = match started {
             Ok(tasks) => tasks,
             Err(error) => {
@@ -131,7 +137,7 @@ impl Node {
                 return Err(error);
             }
         };
-        Ok(Self { database, doorbell, broker: description, identity, tasks, _lock: lock })
+        Ok(Self { database, doorbell, broker: description, identity, listens, tasks, _lock: lock })
     }
 
     /// The database that everything works on.
@@ -147,6 +153,11 @@ impl Node {
     /// Who this is.
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Where health and metrics are served, if they are.
+    pub(crate) fn listens(&self) -> Option<SocketAddr> {
+        self.listens
     }
 
     /// Wakes the relay after a commit of this process.

@@ -15,13 +15,14 @@ use ackord_producer::upkeep::{
     Guarded, Retention, RetentionOptions, Sweeper, SweeperOptions, TopologyKeeper, TopologyOptions,
 };
 use anyhow::Context;
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::presence::Presence;
 use super::tasks::Tasks;
 use super::{Identity, NodeOptions};
+use crate::http::{self, Door, Served};
 use crate::session::sqlite_file;
+use crate::telemetry::{Gauges, metrics};
 
 /// What all parts work on.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ pub(super) async fn start(
     place: Place,
     registry: Registry,
     presence: Presence,
+    door: Option<Door>,
     identity: &Identity,
     options: &NodeOptions,
 ) -> anyhow::Result<Tasks> {
@@ -59,6 +61,7 @@ pub(super) async fn start(
         );
     }
     let roles = options.verb.roles();
+    let kinds: Vec<&'static str> = catalogue.iter().map(|spec| spec.kind).collect();
     let mut tasks = Tasks::default();
     // Before the worker is started: nothing may end early because a later part cannot be made.
     let worker = roles.contains(&Role::Work).then(|| {
@@ -67,10 +70,13 @@ pub(super) async fn start(
         Worker::new(database.clone(), guarded, registry, doorbell.clone(), options)
     });
     let worker = worker.transpose()?;
+    let (mut healths, elsewhere) = (vec![keeper.health()], vec![presence.health()]);
     tasks.spawn("topology keeper", |stop| keeper.run(stop));
     tasks.spawn("list of processes", |stop| presence.run(stop));
     if roles.contains(&Role::Relay) {
-        let relay = Relay::new(database.clone(), broker, doorbell.clone(), RelayOptions::default());
+        let relay =
+            Relay::new(database.clone(), Arc::clone(&broker), doorbell.clone(), RelayOptions::default());
+        healths.push(relay.health());
         tasks.spawn("relay", |stop| relay.run(stop));
     }
     if roles.contains(&Role::Upkeep) {
@@ -79,10 +85,32 @@ pub(super) async fn start(
         let retention = Retention::new(database.clone(), catalogue, RetentionOptions::default());
         tasks.spawn("retention", |stop| retention.run(stop));
     }
-    let file = sqlite_file(&database).map(ToOwned::to_owned);
-    tasks.spawn("doorbell", |stop| listen(doorbell, file, stop));
+    if roles.contains(&Role::Relay) {
+        let database = database.clone();
+        tasks.spawn("doorbell", |stop| async move { doorbell.hear(&database, stop).await });
+    }
     if let Some(worker) = worker {
+        healths.push(worker.health().part());
         tasks.spawn_worker(|stop| worker.run(stop));
+    }
+    if let Some(door) = door {
+        // The figures belong to whoever moves and cleans up, so that a crowd of workers does not ask for them again and again.
+        if roles.contains(&Role::Relay) || roles.contains(&Role::Upkeep) {
+            let gauges = Gauges::new(database, kinds);
+            healths.push(gauges.health());
+            tasks.spawn("figures", |stop| gauges.run(stop));
+        }
+        let metrics = door.metrics.clone();
+        tasks.spawn("metrics", |stop| metrics::upkeep(metrics, stop));
+        let served = Served {
+            parts: healths,
+            elsewhere,
+            metrics: door.metrics.clone(),
+            broker: broker.state(),
+            name: identity.name.clone(),
+            roles: roles.into_iter().map(Role::name).collect(),
+        };
+        tasks.spawn("health and metrics", |stop| http::serve(door, served, stop));
     }
     Ok(tasks)
 }
@@ -104,17 +132,4 @@ fn in_flight_file(database: &Database) -> Option<PathBuf> {
     let mut path = sqlite_file(database)?.as_os_str().to_owned();
     path.push(".in-flight");
     Some(PathBuf::from(path))
-}
-
-/// Lets other processes ring. Without a bell the relay still looks once a second.
-async fn listen(doorbell: Doorbell, database: Option<PathBuf>, stop: CancellationToken) {
-    if let Some(path) = database {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            Err(error) = doorbell.listen(&path) => {
-                warn!(error = %error, "other processes cannot ring; what they publish starts up to a second later");
-            }
-        }
-    }
-    stop.cancelled().await;
 }

@@ -25,7 +25,7 @@ use super::outage::Away;
 use super::prefetch::Taking;
 use super::settle::{Answer, Settlements};
 use super::sort::{Sorted, Waiting};
-use crate::health::TAKEN;
+use crate::health::READ;
 
 /// Deliveries read at once.
 const BATCH: usize = 256;
@@ -179,7 +179,7 @@ impl KindRunner {
             Ok(sorted) => {
                 if intake.failures > 0 {
                     intake.failures = 0;
-                    self.flusher.shared.health.say().holds_for(TAKEN, self.kind());
+                    self.flusher.shared.health.say().holds_for(READ, self.kind());
                 }
                 fault::point("received");
                 for one in sorted {
@@ -215,7 +215,7 @@ impl KindRunner {
             );
         }
         self.flusher.shared.health.say().fails_for(
-            TAKEN,
+            READ,
             self.kind(),
             format!("{} deliveries cannot be read: {text}", intake.held.len()),
         );
