@@ -200,11 +200,11 @@ async fn the_python_example_says_what_is_wrong() {
     let user = broker.name();
     management.add_user(user, "secret").await.unwrap();
     management.permit(user, "^$", r"^ackord\.publish$", "^$").await.unwrap();
-    let ran = publish(&url.replace("guest:guest", &format!("{user}:secret")));
+    let ran = publish(&broker.url_as(user, "secret"));
     management.delete_user(user).await.unwrap();
     ran.published();
     publish("amqp://guest:guest@127.0.0.1:1/%2f").complains(1, "cannot be reached");
-    publish(&url.replace("guest:guest", "guest:wrong")).complains(2, "does not let this user in");
+    publish(&broker.url_as("nobody", "wrong")).complains(2, "does not let this user in");
     publish(&format!("{url}_that_is_not_there")).complains(2, "does not let this user in");
     publish("amqp://[").complains(2, "no AMQP URL");
 }

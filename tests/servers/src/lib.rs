@@ -30,5 +30,5 @@ pub use port::Port;
 pub use postgres::{PgBouncer, PgBouncerOptions, PostgresOptions, PostgresServer, Shutdown};
 pub use proxy::{Direction, Proxy, Trap};
 pub use rabbit::{Certificates, RabbitCluster, RabbitNode, RabbitOptions};
-pub use virtual_host::VirtualHost;
+pub use virtual_host::{VirtualHost, with_user};
 pub use wait::eventually;

@@ -55,6 +55,11 @@ impl VirtualHost {
         format!("{before}@{address}/{name}")
     }
 
+    /// The same as another user, who need not exist.
+    pub fn url_as(&self, user: &str, password: &str) -> String {
+        with_user(&self.url, user, password)
+    }
+
     /// Where the server listens, for a [`Proxy`](crate::Proxy).
     pub fn address(&self) -> String {
         let (_, after) = self.url.split_once('@').expect("the URL names a user");
@@ -82,6 +87,16 @@ impl Drop for VirtualHost {
             other => eprintln!("the virtual host {} could not be deleted: {other:?}", self.name),
         }
     }
+}
+
+/// A URL with another user and password: which ones a run's servers have is the run's own affair.
+///
+/// # Panics
+/// When the URL names no user.
+pub fn with_user(url: &str, user: &str, password: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("a URL has a scheme");
+    let (_, rest) = rest.split_once('@').expect("the URL names a user");
+    format!("{scheme}://{user}:{password}@{rest}")
 }
 
 /// Days since 1970. A name carries its day, so that left-overs are known by their names.
