@@ -186,8 +186,9 @@ async fn a_worker_killed_again_and_again_loses_and_doubles_nothing() {
             .with(Scripted::<Work>::new())
             .with(Scripted::<Long>::new());
         let mut stage = quiet(database, registry).await;
-        // A claim whose COMMIT was on its way to the server when its worker died is committed behind the recovery's back.
-        // Its lease answers for it, and the sweeper is who asks.
+        // Without a sweeper, as no worker runs, a job was once left without an end here, and why was not seen. What can do it: a
+        // claim whose COMMIT was on its way when its worker died is committed after the recovery has looked, and only a sweeper
+        // asks for its lease. What could do it then: a BEGIN that was dropped half way left its transaction open in the pool.
         let options = || {
             let mut options = StageOptions::default();
             options.worker.lease = Duration::from_secs(5);
