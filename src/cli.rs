@@ -79,6 +79,8 @@ enum Command {
     Schema(commands::schema::SchemaArgs),
     Synthesis(commands::synthesis::SynthesisArgs),
     Contract(commands::contract::ContractArgs),
+    Topology(commands::topology::TopologyArgs),
+    Doctor(commands::doctor::DoctorArgs),
     Config(commands::config::ConfigArgs),
 }
 
@@ -99,6 +101,8 @@ impl Command {
             Self::Schema(args) => args.run(session).await,
             Self::Synthesis(args) => args.run(session).await,
             Self::Contract(args) => args.run(session),
+            Self::Topology(args) => args.run(session).await,
+            Self::Doctor(args) => args.run(session).await,
             Self::Config(_) => commands::config::run(session),
         }
     }

@@ -97,21 +97,34 @@ pub(crate) async fn require_current(database: &Database) -> anyhow::Result<()> {
     Err(problem.into())
 }
 
-/// Brings the schema up. Answers the migrations that were missing.
+/// Brings the schema up. Answers the migrations that were missing. Several processes may do so at once: one runs them, and the
+/// others find them done.
 ///
 /// # Errors
 /// A newer schema is left alone; otherwise whatever the database answers.
 pub(crate) async fn bring_up(database: &Database) -> anyhow::Result<Vec<String>> {
-    let status = status(database).await?;
-    if status.state() == SchemaState::Newer {
-        return Err(newer(database, &status).into());
+    let mut missing = status(database).await?;
+    loop {
+        if missing.state() == SchemaState::Newer {
+            return Err(newer(database, &missing).into());
+        }
+        if missing.pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Err(error) = run_missing(database).await else { return Ok(missing.pending) };
+        // Whoever loses the race hears of it when the other one has committed.
+        let now = status(database).await?;
+        if now == missing {
+            return Err(error.into());
+        }
+        missing = now;
     }
-    if !status.pending.is_empty() {
-        let tx = database.begin_unlimited().await?;
-        Migrator::up(&tx, None).await?;
-        tx.commit().await?;
-    }
-    Ok(status.pending)
+}
+
+async fn run_missing(database: &Database) -> Result<(), DbErr> {
+    let tx = database.begin_unlimited().await?;
+    Migrator::up(&tx, None).await?;
+    tx.commit().await
 }
 
 fn newer(database: &Database, status: &SchemaStatus) -> Problem {
@@ -155,6 +168,14 @@ mod tests {
         tx.commit().await.unwrap();
         assert_eq!(status(database).await.unwrap().state(), SchemaState::Older);
         assert_eq!(bring_up(database).await.unwrap().len(), 1);
+
+        let tx = database.begin_unlimited().await.unwrap();
+        Migrator::down(&tx, None).await.unwrap();
+        tx.commit().await.unwrap();
+        let others = test.reopen().await;
+        let (one, another) = tokio::join!(bring_up(database), bring_up(&others));
+        assert!(!one.unwrap().is_empty() | !another.unwrap().is_empty(), "somebody ran them");
+        require_current(database).await.unwrap();
 
         let later =
             "INSERT INTO ackord_migrations (version, applied_at) VALUES ('m20990101_000001_later', 0)";

@@ -38,6 +38,7 @@ impl Session {
     pub(crate) async fn open(&self, create: bool) -> anyhow::Result<Database> {
         let mut options = DatabaseOptions::new(&self.config().database);
         options.create = create;
+        options.listen_url = self.config().database_listen.clone();
         Ok(options.open().await?)
     }
 }
@@ -50,11 +51,10 @@ pub(crate) fn sqlite_file(database: &Database) -> Option<&Path> {
     }
 }
 
-/// Tells the worker of this database that a message was written, where that can be done. Call it after the commit.
-pub(crate) fn ring(database: &Database) {
-    if let Some(path) = sqlite_file(database) {
-        ackord_producer::ring_from_outside(path);
-    }
+/// Wakes the relays of this database: a message was written. Call it after the commit.
+pub(crate) async fn ring(database: &Database) {
+    // Not heard: the relays look once a second anyway.
+    let _ = ackord_producer::ring_outside(database).await;
 }
 
 /// Who does it and why: the same two flags on every verb that changes something.

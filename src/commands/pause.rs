@@ -60,7 +60,7 @@ async fn set(session: &Session, kind: String, operator: &OperatorArgs, paused: b
         operate::resume(&tx, &kind, &operator, now).await?
     };
     tx.commit().await?;
-    ring(&database);
+    ring(&database).await;
     let word = if paused { "paused" } else { "not paused" };
     let before = if changed { "now" } else { "already" };
     let done = Done { kind, paused, changed };

@@ -77,7 +77,7 @@ impl PublishArgs {
         spec.check(spec.version, payload.as_bytes())?;
         let database = session.database().await?;
         let mut published = self.publish(&database, spec, &payload).await?;
-        ring(&database);
+        ring(&database).await;
         if !self.wait {
             session.terminal.answer(&published, || text(&published, spec))?;
             return Ok(Exit::Success);

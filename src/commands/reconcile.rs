@@ -27,7 +27,7 @@ impl ReconcileArgs {
         }
         let database = session.database().await?;
         let written = reconcile(&database, self.kind.as_deref(), &Doorbell::default()).await?;
-        ring(&database);
+        ring(&database).await;
         session.terminal.answer(&serde_json::json!({ "written": written }), || {
             format!("{written} messages are sent again")
         })?;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod cluster;
 mod process;
 mod program;
 mod random;
@@ -28,3 +29,6 @@ mod kill_random;
 mod replay;
 mod servers;
 mod traces;
+mod doctor;
+mod roles;
+mod topology;

@@ -66,6 +66,13 @@ impl Folder {
         Ran::of(self.command(arguments).stdin(Stdio::piped()), arguments, Some(input))
     }
 
+    /// Starts a process that goes on, and waits until it works.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut all = arguments.to_vec();
+        all.push("--json");
+        Running::start(&mut self.command(&all))
+    }
+
     /// Starts `ackord up` and waits until it works.
     pub(crate) fn up(&self) -> Running {
         self.up_with(&[], &[])

@@ -8,6 +8,7 @@ mod options;
 mod pool;
 mod postgres;
 mod rows;
+mod server;
 mod sqlite;
 
 pub use connection::Connection;
@@ -15,6 +16,7 @@ pub use error::DatabaseError;
 pub use fault::{Fault, classify, timed_out};
 pub use location::Location;
 pub use options::{DatabaseOptions, Limits};
+pub use server::{Connections, ServerFacts, facts};
 pub use rows::{Cell, RowSet, Sql, without_nul};
 
 use std::sync::Arc;

@@ -24,4 +24,5 @@ pub mod replay_letter;
 pub mod replay_run;
 pub mod retention;
 pub mod state;
+pub mod survey;
 pub mod suspect;

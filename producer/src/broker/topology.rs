@@ -71,6 +71,44 @@ pub struct Queue {
     pub dead_letters: bool,
 }
 
+/// The value of a queue's argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// A text.
+    Text(&'static str),
+    /// A number.
+    Number(i32),
+}
+
+impl std::fmt::Display for Argument {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Number(number) => write!(formatter, "{number}"),
+        }
+    }
+}
+
+impl Queue {
+    /// The arguments with which RabbitMQ is told of the queue. They cannot change once it is there.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<(&'static str, Argument)> {
+        // Servers from 4.0 on give up after 20 deliveries where a queue says nothing; this says never, and 3.10 takes it too.
+        let limit = self.delivery_limit.map_or(i32::MAX, |limit| i32::try_from(limit).unwrap_or(i32::MAX));
+        let mut arguments =
+            vec![("x-queue-type", Argument::Text("quorum")), ("x-delivery-limit", Argument::Number(limit))];
+        if self.dead_letters {
+            arguments.extend([
+                ("x-dead-letter-exchange", Argument::Text(DEAD_EXCHANGE)),
+                // At least once needs the queue to refuse rather than drop what is too much.
+                ("x-dead-letter-strategy", Argument::Text("at-least-once")),
+                ("x-overflow", Argument::Text("reject-publish")),
+            ]);
+        }
+        arguments
+    }
+}
+
 /// A way from an exchange to a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {

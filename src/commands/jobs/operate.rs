@@ -43,7 +43,7 @@ pub(super) async fn cancel(session: &Session, id: JobId, operator: &Operator) ->
             format!("job {id} is called off: a worker ends it\nackord jobs wait {id}"),
         ),
     };
-    ring(&database);
+    ring(&database).await;
     session.terminal.answer(&done, || text)?;
     Ok(Exit::Success)
 }
@@ -63,7 +63,7 @@ pub(super) async fn retry(session: &Session, id: JobId, operator: &Operator) -> 
             format!("job {id} does not wait for a time: `ackord jobs show {id}` tells what for"),
         ),
     };
-    ring(&database);
+    ring(&database).await;
     session.terminal.answer(&Done { id, outcome, state: None }, || text)?;
     Ok(Exit::Success)
 }

@@ -71,7 +71,7 @@ impl ReplayArgs {
             }
         }
         let replayed = self.write(&database, id, edit).await?;
-        ring(&database);
+        ring(&database).await;
         done.job_id = Some(replayed.job);
         done.seq = Some(replayed.seq);
         done.changed = true;

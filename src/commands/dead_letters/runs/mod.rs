@@ -178,7 +178,7 @@ async fn stop(session: &Session, id: ReplayRunId, operator: &Operator) -> anyhow
         StopOutcome::NotFound => return Err(no_such_run(id).into()),
         StopOutcome::NotRunning(state) => format!("replay run {id} was {state} before"),
         StopOutcome::Stopped => {
-            ring(&database);
+            ring(&database).await;
             format!("replay run {id} is stopped; what went out goes on\nackord dead-letters runs resume {id}")
         }
     };
@@ -213,7 +213,7 @@ async fn resume(
         ResumeOutcome::Resumed => format!("replay run {id} goes on\nackord dead-letters runs wait {id}"),
     };
     tx.commit().await?;
-    ring(&database);
+    ring(&database).await;
     if wait.wait {
         session.terminal.say(text.lines().next().unwrap_or_default())?;
         return wait_until_ended(session, id, wait.timeout).await;
