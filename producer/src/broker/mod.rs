@@ -150,7 +150,8 @@ pub struct Description {
 pub struct Depth {
     /// Messages that wait for a consumer.
     pub ready: usize,
-    /// Consumers that take messages, of this process or another.
+    /// Consumers that take messages, of this process or another. RabbitMQ counts one that was stopped until it has settled
+    /// everything.
     pub consumers: usize,
 }
 

@@ -69,6 +69,7 @@ impl Settler {
     }
 
     /// Changes how many unsettled deliveries the consumer holds at most. Zero stops deliveries until it is raised again.
+    /// What is out at that moment may come on top of it until it is settled.
     pub fn set_prefetch(&self, prefetch: usize) {
         self.0.set_prefetch(prefetch);
     }

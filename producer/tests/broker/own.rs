@@ -147,3 +147,24 @@ async fn a_refused_topology_declares_nothing() {
     }
     publish(&broker, "a", &["1"]).await;
 }
+
+/// More than every broker does: the order of the queue is that of publishing, not that of coming back.
+#[tokio::test]
+async fn what_comes_back_out_of_order_is_delivered_in_order() {
+    let broker = broker(100 * KIB);
+    let mut consumer = consume_of(&broker, &["1", "2", "3", "4", "5"], 4).await;
+    let out = take(&mut consumer, 4).await;
+    consumer.settler.set_prefetch(0);
+    assert!(consumer.settler.requeue(out[3].tag));
+    assert!(consumer.settler.hand_back(out[0].tag));
+    assert!(consumer.settler.requeue(out[2].tag));
+    assert!(consumer.settler.ack(out[1].tag, false));
+    consumer.settler.set_prefetch(9);
+    let counted: Vec<_> = take(&mut consumer, 4)
+        .await
+        .into_iter()
+        .map(|delivery| (delivery.message.message_id.unwrap(), delivery.deliveries_before))
+        .collect();
+    let wanted = [("1", 0), ("3", 1), ("4", 1), ("5", 0)].map(|(id, count)| (id.to_owned(), count));
+    assert_eq!(counted, wanted);
+}

@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use lapin::{Connection, ConnectionProperties, Event};
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Connection, ConnectionProperties, Event};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -29,11 +30,21 @@ use super::error::{self, ConnectError};
 use super::options::{AmqpOptions, Target};
 use super::tls::Tls;
 use crate::broker::BrokerError;
+use crate::broker::topology::JOBS_EXCHANGE;
 
 /// How often the state of a connection is looked at when no event tells of it.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often a connection that publishes finds out whether it may.
+const PROBE: Duration = Duration::from_secs(2);
+/// The same after the server closed the channel over it.
+const PROBE_AGAIN: Duration = Duration::from_mins(1);
 /// How long an orderly close may take.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// The connection that publishes.
+pub(super) const PUBLISHER: &str = "publisher";
+/// The connection that consumes, settles, declares and asks.
+pub(super) const CONSUMER: &str = "consumer";
 
 /// Numbers the connections of this process.
 static LAST_EPOCH: AtomicU64 = AtomicU64::new(0);
@@ -46,6 +57,13 @@ pub(super) struct Live {
     deadline: Duration,
     /// Woken when somebody has found out that nothing comes back from the server.
     condemned: Notify,
+}
+
+impl LinkState {
+    /// Whether this is the connection of that number.
+    pub(super) fn is(&self, epoch: u64) -> bool {
+        matches!(self, Self::Open { live, .. } if live.epoch == epoch)
+    }
 }
 
 /// What a link is at the moment.
@@ -117,6 +135,20 @@ impl Link {
         }
     }
 
+    /// Returns when the server has taken nothing from the connection for a while.
+    pub(super) async fn held_up(&self, patience: Duration) {
+        let mut state = self.watch();
+        loop {
+            let is_blocked = |state: &LinkState| matches!(state, LinkState::Open { blocked: Some(_), .. });
+            if state.wait_for(is_blocked).await.is_err() {
+                return std::future::pending().await;
+            }
+            if timeout(patience, state.wait_for(|state| !is_blocked(state))).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// The connection, if the server takes messages from it.
     pub(super) fn unblocked(&self) -> Result<Arc<Live>, BrokerError> {
         match &*self.state.borrow() {
@@ -162,6 +194,33 @@ impl Live {
 
     fn is_open(&self) -> bool {
         self.connection.status().connected()
+    }
+
+    /// Publishes a message that goes nowhere. A server with an alarm says so only to a connection that publishes, so an idle
+    /// one would show it to nobody until there is something to send. Answers `false` where the server did not let us: there is
+    /// no topology yet, or no permission.
+    async fn probe(&self, prober: &mut Option<lapin::Channel>) -> bool {
+        if self.connection.status().blocked() {
+            return true;
+        }
+        if prober.take_if(|channel| !channel.status().connected()).is_some() {
+            return false;
+        }
+        if prober.is_none() {
+            *prober = self.channel().await.ok();
+        }
+        if let Some(channel) = prober {
+            let (nowhere, options) = ("ackord.probe".into(), BasicPublishOptions::default());
+            let publish = channel.basic_publish(
+                JOBS_EXCHANGE.into(),
+                nowhere,
+                options,
+                b"{}",
+                BasicProperties::default(),
+            );
+            let _ = timeout(PROBE, publish).await;
+        }
+        true
     }
 
     /// Closes in order as far as the server answers. Dropping the connection does the rest.
@@ -299,6 +358,8 @@ impl Supervisor {
     async fn watch(&self, live: &Arc<Live>) {
         let mut events = pin!(live.connection.events_listener());
         let mut look = tokio::time::interval(LOOK);
+        let mut probe = tokio::time::interval(PROBE);
+        let mut prober = None;
         while live.is_open() {
             tokio::select! {
                 event = events.next() => match event {
@@ -310,8 +371,23 @@ impl Supervisor {
                     None => return,
                 },
                 () = live.condemned.notified() => return,
-                _ = look.tick() => {}
+                _ = look.tick() => self.look(live),
+                _ = probe.tick(), if self.dialler.role == PUBLISHER => {
+                    if !live.probe(&mut prober).await {
+                        probe.reset_after(PROBE_AGAIN);
+                    }
+                }
             }
+        }
+    }
+
+    /// A connection that was blocked before anybody listened to its events sends none.
+    fn look(&self, live: &Arc<Live>) {
+        let known = matches!(&*self.state.borrow(), LinkState::Open { blocked: Some(_), .. });
+        match (live.connection.status().blocked(), known) {
+            (true, false) => self.blocked(live, Some("the server gave no reason".to_owned())),
+            (false, true) => self.blocked(live, None),
+            _ => {}
         }
     }
 

@@ -5,7 +5,7 @@
 //! | the connection is lost, the server closes the channel (a consumer timeout up to 4.2), or cancels the consumer (its queue was deleted, a consumer timeout from 4.3 on) | the deliveries end and every tag is stale: whoever wants to go on starts another consumer |
 //! | stopped | the consumer is cancelled; the channel stays until the last settler is gone |
 //! | prefetch 0 | the consumer is cancelled and the channel stays, so that what is out can be settled |
-//! | another prefetch | cancelled and started again under the same tag on the same channel, for a prefetch holds for the consumers that are started after it. A quorum queue counts what is still out with that tag against the new one |
+//! | another prefetch | cancelled and started again on the same channel, for a prefetch holds for the consumers that are started after it. Under another tag: with one that still has messages out, RabbitMQ 3.10 takes the first message of the new consumer for a gap and its channel crashes |
 //!
 //! Settlements are not awaited: nothing comes back for them, and what is queued in lapin is never more than was out.
 
@@ -46,7 +46,8 @@ pub(super) async fn consume(link: &Link, queue: &str, prefetch: usize) -> Result
         live,
         channel,
         queue: ShortString::try_new(queue).map_err(|_| no_such(queue))?,
-        tag: format!("ackord-{number}").into(),
+        number,
+        starts: 0,
         prefetch: 0,
         stream: None,
     };
@@ -83,7 +84,9 @@ struct Source {
     live: Arc<Live>,
     channel: Channel,
     queue: ShortString,
-    tag: ShortString,
+    number: u64,
+    /// How often it was started.
+    starts: u32,
     prefetch: u16,
     stream: Option<Stream>,
 }
@@ -104,9 +107,10 @@ impl Source {
         if prefetch > 0 {
             let qos = self.channel.basic_qos(prefetch, BasicQosOptions::default());
             self.live.call(qos).await?.map_err(|error| self.refused(&error))?;
+            self.starts += 1;
             let consume = self.channel.basic_consume(
                 self.queue.clone(),
-                self.tag.clone(),
+                self.tag(),
                 BasicConsumeOptions::default(),
                 FieldTable::default(),
             );
@@ -116,17 +120,25 @@ impl Source {
         Ok(())
     }
 
+    /// The name of the running consumer.
+    fn tag(&self) -> ShortString {
+        format!("ackord-{}-{}", self.number, self.starts).into()
+    }
+
     /// Cancels the consumer, if there is one. Answers what it was still given.
     async fn cancel(&mut self) -> Result<Vec<LapinDelivery>, BrokerError> {
         let Some(mut stream) = self.stream.take() else { return Ok(Vec::new()) };
-        let cancel = self.channel.basic_cancel(self.tag.clone(), BasicCancelOptions::default());
+        let cancel = self.channel.basic_cancel(self.tag(), BasicCancelOptions::default());
         self.live.call(cancel).await?.map_err(|error| self.refused(&error))?;
-        let mut rest = Vec::new();
         // lapin ends the stream when the server has confirmed, behind all that came before.
-        while let Some(Some(Ok(delivery))) = stream.next().now_or_never() {
-            rest.push(delivery);
-        }
-        Ok(rest)
+        let rest = async {
+            let mut rest = Vec::new();
+            while let Some(Ok(delivery)) = stream.next().await {
+                rest.push(delivery);
+            }
+            rest
+        };
+        self.live.call(rest).await
     }
 
     fn refused(&self, error: &lapin::Error) -> BrokerError {
@@ -138,11 +150,6 @@ impl Source {
             }
             _ => BrokerError::Closed,
         }
-    }
-
-    /// Whether it is still worth anything.
-    fn is_open(&self) -> bool {
-        self.channel.status().connected()
     }
 }
 
@@ -175,17 +182,17 @@ impl Pump {
                 Woken::Ordered => {
                     for order in orders.drain(..) {
                         if self.obey(order).await.is_err() {
-                            return self.end();
+                            return self.end().await;
                         }
                     }
                 }
                 Woken::Delivered(delivery) => {
                     if !self.deliver_all(delivery).await {
-                        return self.end();
+                        return self.end().await;
                     }
                 }
-                Woken::Changed if self.source.is_open() => {}
-                Woken::Changed | Woken::Over => return self.end(),
+                Woken::Changed if self.is_open() => {}
+                Woken::Changed | Woken::Over => return self.end().await,
             }
         }
     }
@@ -212,6 +219,12 @@ impl Pump {
             () = hang_up => Woken::Over,
             _ = self.link.changed() => Woken::Changed,
         }
+    }
+
+    /// Whether channel and connection are still what they were. A connection that was given up may be a long time closing.
+    fn is_open(&mut self) -> bool {
+        let link = self.link.borrow_and_update();
+        link.is(self.source.live.epoch) && self.source.channel.status().connected()
     }
 
     /// Hands over this delivery and those that wait behind it. Answers whether there is more to come.
@@ -275,10 +288,16 @@ impl Pump {
         begin(self.source.channel.basic_nack(number, options)).await;
     }
 
-    /// Ends it. The server gives back what is out when the channel closes, which dropping it does.
-    fn end(self) {
-        debug!(queue.name = &*self.queue, consumer = self.number, "a consumer ended");
+    /// Ends it. The server gives back what is out when the channel closes, which dropping it does: behind what was settled
+    /// before.
+    async fn end(mut self) {
         self.unsettled.close();
+        while let Ok(order) = self.orders.try_recv() {
+            if !matches!(order, Command::Stop | Command::SetPrefetch(_)) && self.obey(order).await.is_err() {
+                break;
+            }
+        }
+        debug!(queue.name = &*self.queue, consumer = self.number, "a consumer ended");
     }
 }
 

@@ -22,6 +22,7 @@ mod error;
 mod message;
 mod options;
 mod publisher;
+mod remove;
 mod settle;
 mod status;
 mod tls;
@@ -40,7 +41,7 @@ use super::topology::{EVENTS_EXCHANGE, Queue, Topology, queue_of_incarnation};
 use super::{
     Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference, Notice,
 };
-use connection::Link;
+use connection::{CONSUMER, Link, PUBLISHER};
 pub use error::ConnectError;
 use options::Target;
 pub use options::{AmqpOptions, AmqpTls};
@@ -66,7 +67,7 @@ impl AmqpBroker {
         let tls = Arc::new(Tls::read(&options)?);
         let options = Arc::new(options);
         let open = |role| Link::open(Arc::clone(&options), Arc::clone(&target), Arc::clone(&tls), role);
-        let (publishing, consuming) = (open("publisher").await?, open("consumer").await?);
+        let (publishing, consuming) = tokio::try_join!(open(PUBLISHER), open(CONSUMER))?;
         Ok(Self {
             status: Status::of(&publishing, &consuming),
             publisher: Publisher::new(publishing),

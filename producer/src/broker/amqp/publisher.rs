@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ackord_entities::envelope::Message;
 use futures::future::{MaybeDone, maybe_done};
@@ -24,6 +25,9 @@ use crate::broker::{BrokerError, Confirm, Notice};
 /// Messages that are handed to lapin before it is waited for: enough for it to write without a pause, few enough that what
 /// lies encoded in memory stays small however large the window is.
 const STRIDE: usize = 256;
+
+/// How long a window is waited for that was under way when the server began to take nothing.
+const HELD_UP: Duration = Duration::from_secs(1);
 
 /// Always, so that a message that no queue wants comes back.
 const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
@@ -58,7 +62,12 @@ impl Publisher {
         let live = self.link.unblocked()?;
         let mut line = self.line(&live).await?;
         line.know(&live, exchange).await?;
-        let window = live.call(line.publish(exchange, messages)).await?;
+        let window = tokio::select! {
+            window = live.call(line.publish(exchange, messages)) => window?,
+            // What was sent before the server stopped reading it takes when it goes on. The caller has waited long enough: it
+            // may hold a transaction open.
+            () = self.link.held_up(HELD_UP) => return Err(BrokerError::Closed),
+        };
         let (confirms, all_confirmed) = window?;
         if all_confirmed {
             self.idle().push(line);
@@ -211,14 +220,20 @@ impl<'a> Window<'a> {
     }
 
     fn note(&mut self, index: usize, confirmation: Confirmation) {
-        if confirmation.is_nack() {
-            self.nacked = true;
-            self.refuse(
-                index,
-                "the broker refused it: its queue is full, or has no leader at the moment".to_owned(),
-            );
-        }
-        self.returned.extend(confirmation.take_message());
+        let returned = match confirmation {
+            Confirmation::Ack(returned) => returned,
+            Confirmation::Nack(returned) => {
+                self.nacked = true;
+                let reason = "the broker refused it: its queue is full, or has no leader at the moment";
+                self.refuse(index, reason.to_owned());
+                returned
+            }
+            Confirmation::NotRequested => {
+                self.nacked = true;
+                return self.refuse(index, "the broker was not asked to confirm it".to_owned());
+            }
+        };
+        self.returned.extend(returned);
     }
 
     fn refuse(&mut self, index: usize, reason: String) {

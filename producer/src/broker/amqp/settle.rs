@@ -96,3 +96,51 @@ impl Settle for AmqpSettler {
         let _ = self.commands.send(Command::SetPrefetch(prefetch));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn settler(numbers: &[u64]) -> (AmqpSettler, mpsc::UnboundedReceiver<Command>) {
+        #[expect(clippy::disallowed_methods, reason = "a test with a handful of commands")]
+        let (commands, orders) = mpsc::unbounded_channel();
+        let unsettled = Unsettled::new();
+        numbers.iter().for_each(|number| unsettled.insert(*number));
+        (AmqpSettler { consumer: 7, unsettled, commands }, orders)
+    }
+
+    fn tag(number: u64) -> Tag {
+        Tag { consumer: 7, number }
+    }
+
+    #[test]
+    fn a_tag_is_settled_once_and_only_by_its_own_consumer() {
+        let (settler, mut orders) = settler(&[1, 2]);
+        assert!(!settler.ack(Tag { consumer: 8, number: 1 }, true));
+        assert!(settler.requeue(tag(1)));
+        assert!(!settler.hand_back(tag(1)));
+        assert!(!settler.ack(tag(3), true));
+        assert_eq!(orders.try_recv().unwrap(), Command::Reject { number: 1, requeue: true });
+        assert!(orders.try_recv().is_err());
+    }
+
+    #[test]
+    fn an_ack_of_many_settles_all_up_to_it_and_none_behind() {
+        let (settler, _orders) = settler(&[1, 2, 4, 5]);
+        assert!(settler.ack(tag(2), false));
+        assert!(settler.ack(tag(4), true));
+        assert_eq!([1, 2, 4].map(|number| settler.reject(tag(number))), [false; 3]);
+        assert!(settler.reject(tag(5)));
+    }
+
+    #[test]
+    fn when_the_channel_is_gone_every_tag_is_stale() {
+        let (settler, mut orders) = settler(&[1]);
+        settler.unsettled.close();
+        settler.unsettled.insert(2);
+        assert!(!settler.ack(tag(1), false) && !settler.ack(tag(2), false));
+        assert!(orders.try_recv().is_err());
+    }
+}

@@ -13,11 +13,8 @@ use lapin::{Channel, ExchangeKind};
 
 use super::connection::{Link, Live};
 use super::error;
-use crate::broker::topology::{Binding, DEAD_EXCHANGE, Exchange, Queue, Routing, Topology};
+use crate::broker::topology::{Argument, Binding, Exchange, Queue, Routing, Topology};
 use crate::broker::{Applied, BrokerError, Difference};
-
-/// Servers from 4.0 on give up after 20 deliveries where a queue says nothing; this says never, and 3.10 takes it too.
-const NO_DELIVERY_LIMIT: i32 = i32::MAX;
 
 /// Declares what is missing, compares what is there.
 pub(super) async fn apply(link: &Link, topology: &Topology) -> Result<Applied, BrokerError> {
@@ -170,19 +167,14 @@ impl Desk {
     }
 }
 
-/// The arguments of a queue. They cannot change once it is there.
 fn arguments(queue: &Queue) -> FieldTable {
-    let text = |text: &str| AMQPValue::LongString(text.into());
     let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), text("quorum"));
-    let limit =
-        queue.delivery_limit.map_or(NO_DELIVERY_LIMIT, |limit| i32::try_from(limit).unwrap_or(i32::MAX));
-    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(limit));
-    if queue.dead_letters {
-        arguments.insert("x-dead-letter-exchange".into(), text(DEAD_EXCHANGE));
-        // At least once needs the queue to refuse rather than drop what is too much.
-        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-        arguments.insert("x-overflow".into(), text("reject-publish"));
+    for (name, value) in queue.arguments() {
+        let value = match value {
+            Argument::Text(text) => AMQPValue::LongString(text.into()),
+            Argument::Number(number) => AMQPValue::LongInt(number),
+        };
+        arguments.insert(name.into(), value);
     }
     arguments
 }

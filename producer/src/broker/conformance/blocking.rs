@@ -47,6 +47,7 @@ pub async fn a_blocked_broker_still_delivers_and_settles(broker: &dyn Disturbed)
 
 /// Whoever watches the state sees each change.
 pub async fn the_state_is_told_when_it_changes(broker: &dyn Disturbed) {
+    filled(broker, &[]).await;
     let mut state = broker.state();
     assert_eq!(*state.borrow_and_update(), BrokerState::Open);
     broker.block().await;

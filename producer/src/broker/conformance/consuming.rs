@@ -13,18 +13,23 @@ pub async fn prefetch_bounds_what_is_out(broker: &dyn Disturbed) {
     no_more_than(broker, &mut consumer, 2, 2).await;
 }
 
-/// A raised prefetch lets more out at once; a lowered one waits until enough is settled.
+/// A raised prefetch lets more out at once; a lowered one holds when what was out before is settled.
 pub async fn prefetch_can_grow_and_shrink(broker: &dyn Disturbed) {
-    let mut consumer = consume_of(broker, &["1", "2", "3", "4", "5", "6"], 1).await;
-    let mut out = take(&mut consumer, 1).await;
+    let all = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let mut consumer = consume_of(broker, &all, 1).await;
+    let first = next(&mut consumer).await;
     consumer.settler.set_prefetch(4);
-    out.extend(take(&mut consumer, 3).await);
-    assert_eq!(ids(&out), ["1", "2", "3", "4"]);
+    assert!(consumer.settler.ack(first.tag, false));
+    let out = take(&mut consumer, 4).await;
+    assert_eq!(ids(&out), ["2", "3", "4", "5"]);
+    no_more_than(broker, &mut consumer, 4, 4).await;
     consumer.settler.set_prefetch(2);
-    assert!(consumer.settler.ack(out[1].tag, true));
+    assert!(consumer.settler.ack(out[3].tag, true));
+    let out = take(&mut consumer, 2).await;
+    assert_eq!(ids(&out), ["6", "7"]);
     no_more_than(broker, &mut consumer, 2, 2).await;
-    assert!(consumer.settler.ack(out[2].tag, false));
-    assert_eq!(ids(&[next(&mut consumer).await]), ["5"]);
+    assert!(consumer.settler.ack(out[0].tag, false));
+    assert_eq!(ids(&[next(&mut consumer).await]), ["8"]);
     no_more_than(broker, &mut consumer, 1, 2).await;
 }
 

@@ -3,7 +3,7 @@
 use super::Disturbed;
 use super::steps::{LIMIT, consume, depth_is, filled, ids, kinds, message, next, publish};
 use crate::broker::BrokerError;
-use crate::broker::topology::{JOBS_EXCHANGE, queue_of};
+use crate::broker::topology::{DEAD_LETTERS, JOBS_EXCHANGE, Topology, UNROUTABLE, queue_of};
 
 /// Declaring what is there leaves the messages in it alone.
 pub async fn applying_again_changes_nothing(broker: &dyn Disturbed) {
@@ -33,6 +33,38 @@ pub async fn a_later_topology_adds_its_queues(broker: &dyn Disturbed) {
     depth_is(broker, 1, 0).await;
     let mut consumer = consume(broker, "b", 1).await;
     assert_eq!(ids(&[next(&mut consumer).await]), ["2"]);
+}
+
+/// What was not there is named, once.
+pub async fn applying_tells_what_it_created(broker: &dyn Disturbed) {
+    let mut created = broker.apply(&kinds(&["a"])).await.unwrap().created;
+    created.sort_unstable();
+    assert_eq!(created, [queue_of("a"), DEAD_LETTERS.to_owned(), UNROUTABLE.to_owned()]);
+    assert!(broker.apply(&kinds(&["a"])).await.unwrap().created.is_empty());
+    assert_eq!(broker.apply(&kinds(&["a", "b"])).await.unwrap().created, [queue_of("b")]);
+}
+
+/// Comparing tells what is missing and what differs, and changes neither.
+pub async fn comparing_names_every_difference_and_declares_nothing(broker: &dyn Disturbed) {
+    let names = async |topology: &Topology| -> Vec<String> {
+        let differences = broker.verify(topology).await.unwrap();
+        assert!(
+            differences
+                .iter()
+                .all(|difference| !difference.problem.is_empty() && !difference.remedy.is_empty())
+        );
+        differences.into_iter().map(|difference| difference.what).collect()
+    };
+    let missing = names(&kinds(&["a"])).await;
+    assert!(missing.contains(&queue_of("a")) && missing.contains(&JOBS_EXCHANGE.to_owned()), "{missing:?}");
+    assert!(matches!(broker.depth(&queue_of("a")).await, Err(BrokerError::NoSuchQueue { .. })));
+    filled(broker, &["1"]).await;
+    assert_eq!(names(&kinds(&["a"])).await, [""; 0]);
+    let mut wanted = kinds(&["a", "b"]);
+    wanted.kinds[0].delivery_limit = LIMIT + 1;
+    let different = names(&wanted).await;
+    assert!(different.contains(&queue_of("a")) && different.contains(&queue_of("b")), "{different:?}");
+    depth_is(broker, 1, 0).await;
 }
 
 /// Without a topology there is no queue and no exchange, and the error says which.

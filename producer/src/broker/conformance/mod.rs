@@ -11,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "these are tests")]
 
+pub mod asking;
 pub mod blocking;
 pub mod consuming;
 pub mod declaring;
@@ -72,7 +73,13 @@ macro_rules! broker_conformance {
     };
     ($broker:expr, $alone:expr) => {
         $crate::broker_conformance! { @each $broker;
-            declaring: applying_again_changes_nothing
+            asking: depth_counts_the_consumers
+                an_incarnation_is_remembered_once_it_was_given
+                notices_that_nobody_listens_for_are_gone
+                the_description_names_the_broker;
+            declaring: applying_tells_what_it_created
+                comparing_names_every_difference_and_declares_nothing
+                applying_again_changes_nothing
                 another_delivery_limit_is_a_mismatch
                 a_later_topology_adds_its_queues
                 what_is_not_declared_is_named_in_the_error;
@@ -97,7 +104,7 @@ macro_rules! broker_conformance {
                 settling_makes_room;
             returning: requeue_puts_back_in_place_and_counts
                 hand_back_puts_back_in_place_and_does_not_count
-                what_comes_back_out_of_order_is_delivered_in_order
+                what_comes_back_out_of_order_is_delivered_first
                 a_dropped_consumer_gives_its_deliveries_back
                 a_dropped_receiver_gives_its_deliveries_back
                 a_stopped_consumer_gives_back_when_its_settlers_are_gone

@@ -21,6 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Rabbit {
     pub(crate) broker: AmqpBroker,
     pub(crate) management: Management,
+    pub(crate) url: String,
     version: (u32, u32),
     home: Home,
 }
@@ -58,7 +59,19 @@ impl Rabbit {
         let mut numbers = version.split('.').map(|number| number.parse().expect("a version of numbers"));
         let version = (numbers.next().unwrap(), numbers.next().unwrap());
         let broker = AmqpBroker::connect(options(url)).await.expect("a connection");
-        Self { broker, management, version, home }
+        Self { broker, management, url: url.to_owned(), version, home }
+    }
+
+    /// Closes the connection of a role from the server's side, and waits until there is another.
+    pub(crate) async fn lose_connection(&self, role: &str) {
+        let name = format!("ackord {role}");
+        let back = tokio::spawn(back(self.broker.state()));
+        eventually("the server closes the connection", PATIENCE, || async {
+            let closed = self.management.close_connections_of(&name).await.ok()?;
+            (closed > 0).then_some(())
+        })
+        .await;
+        back.await.unwrap();
     }
 
     /// The server, where it is the test's own.
@@ -70,10 +83,10 @@ impl Rabbit {
     }
 }
 
-/// Waits until the broker has been in a state and is open again.
-pub(crate) async fn back_from(mut state: watch::Receiver<BrokerState>, from: BrokerState) {
+/// Waits until the broker has been closed and is open again. To be begun before it is closed: only the last state is kept.
+pub(crate) async fn back(mut state: watch::Receiver<BrokerState>) {
     let round = async {
-        state.wait_for(|state| *state == from).await.unwrap();
+        state.wait_for(|state| *state == BrokerState::Closed).await.unwrap();
         state.wait_for(|state| *state == BrokerState::Open).await.unwrap();
     };
     tokio::time::timeout(PATIENCE, round).await.expect("the broker comes back");
@@ -83,6 +96,10 @@ pub(crate) async fn back_from(mut state: watch::Receiver<BrokerState>, from: Bro
 impl Disturbed for Rabbit {
     async fn block(&self) {
         self.node().alarm(true).await;
+        // The server says so only to a connection that publishes, which the broker does now and then by itself.
+        let mut state = self.broker.state();
+        let blocked = tokio::time::timeout(PATIENCE, state.wait_for(|state| *state == BrokerState::Blocked));
+        blocked.await.expect("the state in time").unwrap();
     }
 
     async fn unblock(&self) {
@@ -100,30 +117,13 @@ impl Disturbed for Rabbit {
 
     /// By closing its connection, with all that is on it: the server closes a single channel by itself only.
     async fn close_consumer(&self, consumer: u64) {
-        let mut state = self.broker.state();
-        state.mark_unchanged();
-        let tag = format!("ackord-{consumer}");
+        let tag = format!("ackord-{consumer}-");
         let known = eventually("the server lists the consumer", PATIENCE, || async {
             let consumers = self.management.consumers().await.ok()?;
-            consumers.iter().any(|consumer| consumer.consumer_tag == tag).then_some(())
+            consumers.iter().any(|consumer| consumer.consumer_tag.starts_with(&tag)).then_some(())
         });
         known.await;
-        close_connections(&self.management, "consumer").await;
-        back_from(state, BrokerState::Closed).await;
-    }
-}
-
-/// Closes the connections of a role from the server's side.
-pub(crate) async fn close_connections(management: &Management, role: &str) {
-    let name = format!("ackord {role}");
-    let connections = eventually("the server lists the connection", PATIENCE, || async {
-        let connections = management.connections().await.ok()?;
-        let ours: Vec<_> =
-            connections.into_iter().filter(|one| one.client_name() == Some(name.as_str())).collect();
-        (!ours.is_empty()).then_some(ours)
-    });
-    for connection in connections.await {
-        management.close_connection(&connection.name).await.unwrap();
+        self.lose_connection("consumer").await;
     }
 }
 

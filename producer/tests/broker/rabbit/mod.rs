@@ -1,4 +1,8 @@
 //! RabbitMQ: the conformance suite, and what only a server can do to a client.
 
 mod conformance;
+mod connecting;
+mod consuming;
+mod declaring;
 mod fixture;
+mod publishing;
