@@ -38,7 +38,7 @@ pub(super) async fn read(
     rung: i32,
     need: i64,
 ) -> Result<Part, JobError> {
-    let patch = run.patch.as_deref().map(Patch::parse).transpose().map_err(unreadable)?;
+    let patch = run.patch.as_deref().map(Patch::parse).transpose().map_err(|error| unreadable(&error))?;
     let ids = small_enough(replay_letter::next(connection, run.id, LETTERS).await?);
     let letters = dead_letter::read(connection, &ids).await?;
     let (mut ready, mut unfit) = (Vec::with_capacity(letters.len()), BTreeMap::new());
@@ -73,7 +73,7 @@ fn small_enough(letters: Vec<(DeadLetterId, u64)>) -> Vec<DeadLetterId> {
 }
 
 /// A newer program may have written it in a form that this one does not read.
-fn unreadable(error: ackord_producer::operate::PatchError) -> JobError {
+fn unreadable(error: &ackord_producer::operate::PatchError) -> JobError {
     JobError::Permanent(Failure::new("unreadable_patch", error.to_string()))
 }
 

@@ -70,10 +70,7 @@ impl Patch {
         let mut after = before.clone();
         json_patch::patch(&mut after, &self.operations).map_err(|error| PatchError::DoesNotApply {
             number: error.operation + 1,
-            operation: self
-                .operations
-                .get(error.operation)
-                .map_or_else(String::new, |operation| operation.to_string()),
+            operation: self.operations.get(error.operation).map_or_else(String::new, ToString::to_string),
             reason: error.kind.to_string(),
         })?;
         Ok((after != before).then(|| after.to_string()))

@@ -1,5 +1,7 @@
 //! A patch on many payloads: tried on every one before anything changes.
 
+use std::fmt::Write;
+
 use ackord_entities::database::Database;
 use ackord_entities::ids::DeadLetterId;
 use ackord_entities::jobs::catalogue;
@@ -76,7 +78,9 @@ impl Checked {
         self.changed += 1;
         if self.diffs.len() < DIFFS {
             let original = String::from_utf8_lossy(&letter.body);
-            self.text += &format!("dead letter {}\n{}\n", letter.id, diff::of_payloads(&original, edited));
+            // Writing to a string cannot fail.
+            let _ =
+                write!(self.text, "dead letter {}\n{}\n", letter.id, diff::of_payloads(&original, edited));
             self.diffs.push(Changed { id: letter.id, diff: diff::unified(&original, edited) });
         }
     }
@@ -111,10 +115,10 @@ impl Checked {
         );
         for failing in &self.failures {
             let kind = failing.kind.as_deref().unwrap_or("unknown kind");
-            text += &format!("\n  {} ({kind}): {}", failing.id, failing.error);
+            let _ = write!(text, "\n  {} ({kind}): {}", failing.id, failing.error);
         }
         if self.failing > self.failures.len() {
-            text += &format!("\n  and {} more", self.failing - self.failures.len());
+            let _ = write!(text, "\n  and {} more", self.failing - self.failures.len());
         }
         Err(Problem::usage(text)
             .remedy("narrow the letters, or change the patch; --dry-run shows what it does"))

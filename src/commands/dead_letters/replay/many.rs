@@ -81,7 +81,7 @@ impl ReplayArgs {
         let started = start_run(&tx, request, &self.operator.operator(), now).await?;
         if matches!(started, Started::Run { .. }) {
             tx.commit().await?;
-            ring(database);
+            ring(database).await;
         } else {
             tx.rollback().await?;
         }
