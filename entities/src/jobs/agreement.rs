@@ -85,7 +85,9 @@ impl Agreement {
         let mut changes = Vec::new();
         for place in places(payload) {
             let mut note = |deed| changes.push(Change { place: place.clone(), deed });
-            values.iter().for_each(|value| note(Deed::Put(value.clone())));
+            for value in &values {
+                note(Deed::Put(value.clone()));
+            }
             note(Deed::Remove);
             match payload.pointer(&place) {
                 Some(Value::Object(_)) => {
@@ -272,7 +274,7 @@ fn places(value: &Value) -> Vec<String> {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, inner)| note(name, inner)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, inner)| note(&index.to_string(), inner))
+            items.iter().enumerate().for_each(|(index, inner)| note(&index.to_string(), inner));
         }
         _ => {}
     }

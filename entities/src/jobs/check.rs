@@ -50,7 +50,7 @@ pub fn at_most<T>(field: &str, items: &[T], most: usize) -> Result<(), Invalid> 
 ///
 /// # Errors
 /// Which number it is.
-pub fn between<N: PartialOrd + Display>(
+pub fn between<N: PartialOrd + Display + Copy>(
     field: &str,
     value: N,
     range: &RangeInclusive<N>,

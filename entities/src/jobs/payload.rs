@@ -98,8 +98,9 @@ pub fn decode<J: Job>(version: u16, body: &[u8]) -> Result<J, PayloadError> {
 fn text(body: &[u8]) -> Result<&str, PayloadError> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let before = &body[..error.valid_up_to()];
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let lines = before.split(|byte| *byte == b'\n');
+        let (line, last) = lines.fold((0, 0), |(line, _), bytes| (line + 1, bytes.len()));
+        let column = last + 1;
         let reason = format!("byte {} is not UTF-8", error.valid_up_to() + 1);
         PayloadError::NotJson { line, column, reason }
     })?;
