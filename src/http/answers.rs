@@ -1,5 +1,7 @@
 //! The answers.
 
+#![allow(clippy::unused_async, reason = "the router takes asynchronous functions only")]
+
 use ackord_producer::broker::BrokerState;
 use ackord_producer::health::{Condition, Health};
 use axum::Json;
@@ -73,7 +75,7 @@ pub(super) fn name(served: &Served) {
 }
 
 fn conditions(parts: &[Health]) -> Vec<Condition> {
-    let mut conditions: Vec<Condition> = parts.iter().flat_map(|part| part.conditions()).collect();
+    let mut conditions: Vec<Condition> = parts.iter().flat_map(Health::conditions).collect();
     conditions.sort_by_key(|condition| condition.ok);
     conditions
 }

@@ -78,6 +78,10 @@ impl KindRunner {
         let ended = self.take_in(&mut intake, finished, under_way).await;
         intake.consumer.settler.stop();
         intake.hand_back();
+        if intake.failures > 0 {
+            // Nothing is held any more.
+            self.flusher.shared.health.say().holds_for(READ, self.kind());
+        }
         if ended == Ended::Stopped {
             while let Some(result) = under_way.running.join_next().await {
                 report_panic(result);

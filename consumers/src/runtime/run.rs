@@ -19,6 +19,9 @@ use super::sort::Waiting;
 use crate::handler::Context;
 use crate::trace;
 
+/// The worker was told to stop.
+struct Stopped;
+
 impl Flusher {
     /// A job nobody suspects. Short ones stand aside while a suspect runs.
     pub(super) async fn run_job(&self, job: Waiting, id: JobId) -> Option<Item> {
@@ -139,13 +142,12 @@ impl Flusher {
             if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.write().await) };
         info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died");
         let item = match self.recorded_start(id).await {
-            // A drain: no start was recorded.
-            None => {
+            Err(Stopped) => {
                 let mut item = job.item;
                 item.work = Work::HandBack;
                 Some(item)
             }
-            Some(Some(starts)) => {
+            Ok(Some(starts)) => {
                 let Waiting { mut item, decoded, .. } = job;
                 let seq = item.message.seq.unwrap_or(1);
                 item.turn = Some(self.handler.turn(decoded, id, starts, seq, item.traceparent()));
@@ -153,7 +155,7 @@ impl Flusher {
                 item.was_suspect = true;
                 Some(item)
             }
-            Some(None) => {
+            Ok(None) => {
                 let Some(mut item) = self.run(job, id).await else {
                     // It was put off and never began: that start was none.
                     self.shared.take_back_start(id).await;
@@ -169,13 +171,16 @@ impl Flusher {
         None
     }
 
-    /// Records a suspect's start, however long the database is away. `None`: the worker was told to stop first.
-    async fn recorded_start(&self, id: JobId) -> Option<Option<u32>> {
+    /// Records a suspect's start, however long the database is away. `Some`: it was started often enough, do not.
+    ///
+    /// # Errors
+    /// The worker was told to stop first; no start was recorded.
+    async fn recorded_start(&self, id: JobId) -> Result<Option<u32>, Stopped> {
         let mut outages = 0;
         loop {
             match self.shared.record_start(id).await {
-                Ok(starts) => return Some(starts),
-                Err(_) if self.shared.stop_performing.is_cancelled() => return None,
+                Ok(starts) => return Ok(starts),
+                Err(_) if self.shared.stop_performing.is_cancelled() => return Err(Stopped),
                 Err(error) => {
                     outages += 1;
                     self.wait_for_the_database(&error, outages).await;
