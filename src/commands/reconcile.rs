@@ -10,7 +10,8 @@ use crate::session::{Session, ring};
 /// Send the messages of unfinished jobs again that wait nowhere else: after a broker lost or was purged of them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A message that was not lost after all comes twice, and the second one has no effect. `ackord up` does this at its start.
+A message that was not lost after all comes twice, and the second one has no effect. What a broker lost by itself (its disk, a queue)
+is noticed and sent again by up, work and relay; nobody can notice a purge.
 
 Examples:
   ackord reconcile

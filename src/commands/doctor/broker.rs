@@ -43,7 +43,7 @@ pub(super) async fn look(session: &Session, database: Option<&Database>, checks:
         ));
         return;
     }
-    let server = description.server.unwrap_or_else(|| "a server of an unknown version".to_owned());
+    let server = description.server.unwrap_or_else(|| "which does not name itself".to_owned());
     checks.add(Check::ok("broker.reachable", format!("{}, {server}", description.url)));
     if version(&server).is_some_and(|version| version < OLDEST) {
         let remedy = format!("ackord is tested with RabbitMQ {}.{} and newer", OLDEST.0, OLDEST.1);
