@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often a connection that publishes finds out whether it may.
 const PROBE: Duration = Duration::from_secs(2);
 /// The same after the server closed the channel over it.
-const PROBE_AGAIN: Duration = Duration::from_mins(1);
+const PROBE_AGAIN: Duration = Duration::from_secs(10);
 /// How long an orderly close may take.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -358,7 +358,8 @@ impl Supervisor {
     async fn watch(&self, live: &Arc<Live>) {
         let mut events = pin!(live.connection.events_listener());
         let mut look = tokio::time::interval(LOOK);
-        let mut probe = tokio::time::interval(PROBE);
+        // Not at once: the topology is applied by then.
+        let mut probe = tokio::time::interval_at(tokio::time::Instant::now() + PROBE, PROBE);
         let mut prober = None;
         while live.is_open() {
             tokio::select! {

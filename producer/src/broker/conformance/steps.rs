@@ -11,7 +11,7 @@ use crate::broker::topology::{JOBS_EXCHANGE, KindQueue, Topology, queue_of};
 use crate::broker::{Broker, Confirm, Consumer, Delivery};
 
 /// After how long a test that waits for something fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The delivery limit of the queues of [`kinds`].
 pub const LIMIT: u32 = 3;
