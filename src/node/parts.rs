@@ -25,7 +25,6 @@ use crate::session::sqlite_file;
 use crate::telemetry::{Gauges, metrics};
 
 /// What all parts work on.
-#[derive(Clone)]
 pub(super) struct Place {
     pub(super) database: Database,
     pub(super) broker: Arc<dyn Broker>,
@@ -46,7 +45,7 @@ pub(super) async fn start(
 ) -> anyhow::Result<Tasks> {
     let catalogue = registry.catalogue();
     let topology = Topology::of(&catalogue);
-    let Place { database, broker, doorbell } = place.clone();
+    let Place { database, broker, doorbell } = place;
     let mut keeper = TopologyKeeper::new(
         database.clone(),
         Arc::clone(&broker),
