@@ -82,6 +82,7 @@ enum Command {
     Topology(commands::topology::TopologyArgs),
     Doctor(commands::doctor::DoctorArgs),
     Config(commands::config::ConfigArgs),
+    Bench(commands::bench::BenchArgs),
 }
 
 impl Command {
@@ -104,6 +105,7 @@ impl Command {
             Self::Topology(args) => args.run(session).await,
             Self::Doctor(args) => args.run(session).await,
             Self::Config(_) => commands::config::run(session),
+            Self::Bench(args) => args.run(session).await,
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) async fn publish_to_commit(per_second: u32, seconds: u32) -> Latency 
             runtime.spawn(async move { publisher.publish(&Load::<SET, 100>::new(number)).await });
         }
     });
-    let through = engine.recorder.all().await;
+    let through = engine.all_through().await;
     clockwork.join().unwrap();
     let mut waits: Vec<Duration> =
         through.into_iter().map(|(number, at)| at.duration_since(due(number))).collect();

@@ -14,16 +14,20 @@
     reason = "a measurement"
 )]
 
+#[path = "../../src/commands/bench/figures.rs"]
+#[allow(dead_code, reason = "the program's own bench uses all of it")]
 mod figures;
+#[path = "../../src/commands/bench/kinds.rs"]
 mod kinds;
 mod latency;
 mod limits;
+#[path = "../../src/commands/bench/probe.rs"]
 mod probe;
 mod rates;
 mod stage;
 
 use clap::{Parser, ValueEnum};
-use figures::{Series, memory_mb, row};
+use figures::{Series, memory_mb};
 
 /// Measures the embedded engine.
 #[derive(Debug, Parser)]
@@ -113,7 +117,7 @@ async fn main() {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
         "\n{cores} cores; this process took {:.0} MB at its peak, the payloads of the publisher included.",
-        memory_mb("VmHWM")
+        memory_mb(std::process::id(), "VmHWM")
     );
 }
 
@@ -144,4 +148,10 @@ fn print_rates<'a>(title: &str, lines: impl Iterator<Item = (&'a &'a str, &'a Li
         row(&[name, one, ten, hundred]);
     }
     println!();
+}
+
+/// One line of a Markdown table.
+fn row(cells: &[&dyn std::fmt::Display]) {
+    let cells: Vec<String> = cells.iter().map(ToString::to_string).collect();
+    println!("| {} |", cells.join(" | "));
 }

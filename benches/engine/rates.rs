@@ -12,7 +12,7 @@ async fn end_to_end<const SHAPE: u8, const GROUP: usize>(jobs: usize) -> f64 {
     let payloads = engine.payloads();
     let begun = Instant::now();
     engine.publisher.publish_all(&payloads).await;
-    let through = engine.recorder.all().await;
+    let through = engine.all_through().await;
     let seconds = through.last().unwrap().1.duration_since(begun).as_secs_f64();
     relay.stop().await;
     worker.stop().await;
@@ -29,7 +29,7 @@ async fn worker_alone<const SHAPE: u8, const GROUP: usize>(jobs: usize) -> f64 {
     relay.stop().await;
     let begun = Instant::now();
     let worker = engine.worker();
-    let through = engine.recorder.all().await;
+    let through = engine.all_through().await;
     let seconds = through.last().unwrap().1.duration_since(begun).as_secs_f64();
     worker.stop().await;
     engine.audit().await;

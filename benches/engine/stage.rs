@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ackord_consumers::registry::Registry;
 use ackord_consumers::worker::{Worker, WorkerOptions};
@@ -37,7 +37,7 @@ pub(crate) async fn open(folder: &Path) -> Database {
     let tx = database.begin_unlimited().await.unwrap();
     Migrator::up(&tx, None).await.unwrap();
     tx.commit().await.unwrap();
-    make_effects(&database).await;
+    make_effects(&database).await.unwrap();
     database
 }
 
@@ -130,6 +130,13 @@ impl<const SHAPE: u8, const GROUP: usize> Engine<SHAPE, GROUP> {
         while self.broker.depth(&queue).await.unwrap().ready < self.jobs {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Waits until every job is through. A job that is lost must not look like a slow one.
+    pub(crate) async fn all_through(&self) -> Vec<(usize, Instant)> {
+        let through = self.recorder.all().await;
+        assert_eq!(through.len(), self.jobs, "not all jobs are through");
+        through
     }
 
     /// A rate counts only if every job succeeded and had its effect once.

@@ -8,7 +8,7 @@ mod load;
 mod notices;
 mod origin;
 
-pub(crate) use broker::{BrokerChoice, BrokerTls};
+pub(crate) use broker::{AmqpUrl, BrokerChoice, BrokerTls};
 pub(crate) use concurrency::Concurrency;
 pub(crate) use consumer_timeout::ConsumerTimeout;
 pub(crate) use listen::ListenAddress;

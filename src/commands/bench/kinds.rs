@@ -1,4 +1,5 @@
-//! The kinds that are measured: one payload, with the shape of the work and the size of a group in its type.
+//! The kinds that are measured: one payload, with the shape of the work and the size of a group in its type. Also part of
+//! `benches/engine`.
 
 use std::sync::Arc;
 
@@ -10,10 +11,10 @@ use ackord_entities::jobs::Job;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr};
 use serde::{Deserialize, Serialize};
 
-use crate::probe::{Probe, Recorder};
+use super::probe::{Probe, Recorder};
 
 /// No effect: what the engine itself costs.
 pub(crate) const EMPTY: u8 = 0;
@@ -42,14 +43,13 @@ pub(crate) mod effect {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub(crate) async fn make_effects(database: &Database) {
-    database
-        .write()
-        .execute_unprepared(
-            "CREATE TABLE effects (job_id blob NOT NULL PRIMARY KEY, note text NOT NULL) STRICT",
-        )
-        .await
-        .unwrap();
+/// Makes the table of the effects.
+pub(crate) async fn make_effects(database: &Database) -> Result<(), DbErr> {
+    let statement = match database.backend() {
+        DbBackend::Postgres => "CREATE TABLE effects (job_id uuid NOT NULL PRIMARY KEY, note text NOT NULL)",
+        _ => "CREATE TABLE effects (job_id blob NOT NULL PRIMARY KEY, note text NOT NULL) STRICT",
+    };
+    database.write().execute_unprepared(statement).await.map(drop)
 }
 
 /// The effects of many jobs in one statement.
@@ -98,6 +98,7 @@ pub(crate) fn note(number: usize) -> String {
 impl<const SHAPE: u8, const GROUP: usize> Job for Load<SHAPE, GROUP> {
     const KIND: &'static str = "load";
     const MAX_GROUP: usize = GROUP;
+    const ACCEPTS_DIRECT: bool = true;
     const PERFORMS: bool = SHAPE == PERFORMED;
 }
 

@@ -24,12 +24,11 @@ impl Recorder {
         Arc::new(Self { expected, through: Mutex::new(Vec::with_capacity(expected)), all: Notify::new() })
     }
 
-    /// Waits until every expected job is through. Answers the number of each with its time, in the order in which they came.
+    /// Waits until every expected job is through, but not for ever. Answers the number of each with its time, in the order in which they
+    /// came; fewer than expected are the ones that did not.
     pub(crate) async fn all(&self) -> Vec<(usize, Instant)> {
-        let waited = tokio::time::timeout(PATIENCE, self.all.notified()).await;
-        let through = std::mem::take(&mut *self.through.lock().unwrap_or_else(PoisonError::into_inner));
-        assert!(waited.is_ok(), "only {} of {} jobs are through", through.len(), self.expected);
-        through
+        let _ = tokio::time::timeout(PATIENCE, self.all.notified()).await;
+        std::mem::take(&mut *self.through.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn is_through(&self, number: usize) {
