@@ -61,3 +61,14 @@ impl Cluster {
         assert_eq!(ended["state"], "failed");
     }
 }
+
+/// The arguments of a kind's queue, but for its delivery limit, which is 7.
+pub(crate) fn wrong_arguments() -> serde_json::Value {
+    serde_json::json!({
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 7,
+        "x-dead-letter-exchange": "ackord.dead",
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    })
+}

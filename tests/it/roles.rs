@@ -5,7 +5,7 @@ use std::time::Duration;
 use ackord_test_servers::{Proxy, eventually, with_user};
 use serde_json::json;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, wrong_arguments};
 use crate::program::Folder;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,8 +84,7 @@ async fn a_user_who_may_do_no_more_than_documented_does_jobs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_with_other_arguments_refuses_the_start_and_names_what_differs() {
     let Some(cluster) = Cluster::new().await else { return };
-    let arguments = json!({ "x-queue-type": "quorum", "x-delivery-limit": 7 });
-    cluster.broker.management().declare_queue("ackord.synthesis", arguments).await.unwrap();
+    cluster.broker.management().declare_queue("ackord.synthesis", wrong_arguments()).await.unwrap();
     let refused = cluster.ackord(&["work", "--log", "off", "--json"]).expect(8).error();
     let message = refused["message"].as_str().unwrap();
     for word in ["ackord.synthesis", "7", "100"] {

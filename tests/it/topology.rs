@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, wrong_arguments};
 use crate::program::Folder;
 
 #[test]
@@ -61,8 +61,7 @@ async fn what_differs_is_named_and_left_as_it_is() {
     cluster.ackord(&["topology", "apply"]).expect(0);
     let management = cluster.broker.management();
     management.delete_queue("ackord.synthesis").await.unwrap();
-    let arguments = json!({ "x-queue-type": "quorum", "x-delivery-limit": 7 });
-    management.declare_queue("ackord.synthesis", arguments).await.unwrap();
+    management.declare_queue("ackord.synthesis", wrong_arguments()).await.unwrap();
     let found = cluster.ackord(&["topology", "verify", "--json"]).expect(9).json();
     let differences = found["differences"].as_array().unwrap();
     assert_eq!(differences.len(), 1, "{found}");
