@@ -28,7 +28,12 @@ pub(crate) fn crashes() -> Scenario {
 pub(crate) fn late() -> Scenario {
     Scenario {
         committers: 2,
-        budget: Budget { closed_channels: 1 + one_more_in_a_soak(), relay_crashes: 1, ..Budget::default() },
+        budget: Budget {
+            closed_channels: 1,
+            lost_answers: one_more_in_a_soak(),
+            relay_crashes: 1,
+            ..Budget::default()
+        },
         ..Scenario::quiet("short jobs, closed channels, two committers")
     }
 }

@@ -93,12 +93,17 @@ impl RabbitNode {
             ("RABBITMQ_MNESIA_BASE", folder.join("data")),
             ("RABBITMQ_LOG_BASE", folder.join("log")),
             ("RABBITMQ_PID_FILE", folder.join("pid")),
-            // One scheduler that sleeps when there is nothing to do, and the port mapper is there.
+            // The port mapper is there.
             (
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false \
-                 -kernel inet_dist_use_interface {127,0,0,1}"
-                    .to_owned(),
+                format!(
+                    "{} -start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}}",
+                    if options.all_processors {
+                        ""
+                    } else {
+                        "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
+                    }
+                ),
             ),
             // The script becomes the server instead of watching it, so that our signals reach the server.
             ("RABBITMQ_ALLOW_INPUT", "1".to_owned()),

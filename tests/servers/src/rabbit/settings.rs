@@ -23,6 +23,9 @@ pub struct RabbitOptions {
     /// The RabbitMQ to start, as tests/services/rabbitmq4 unpacks it. `None`: that of `ACKORD_TEST_RABBITMQ_HOME`, else
     /// the distribution's.
     pub home: Option<PathBuf>,
+    /// Whether it may use every processor and wait for work awake, as a server does that is to be fast. Otherwise one that
+    /// sleeps, so that many of them disturb nobody.
+    pub all_processors: bool,
 }
 
 /// The ports of one node.
