@@ -39,6 +39,7 @@ pub struct TestDatabase {
 enum Home {
     Folder(TempDir),
     Server { _removed: ServerDatabase },
+    OwnServer,
 }
 
 impl TestDatabase {
@@ -57,6 +58,16 @@ impl TestDatabase {
         let server = Server::from_environment().await?;
         let database = server.copy_of_template().await;
         Some(Self::on_server(database).await)
+    }
+
+    /// The empty database at `url` on a server that the test has started and that goes with it, migrated there and then used with
+    /// `options`, which may lead through a proxy or a pooler.
+    pub async fn on_own_server(url: String, options: DatabaseOptions) -> Self {
+        let direct = connect(&url).await;
+        migrate(&direct).await.expect("the migrations run");
+        direct.close().await;
+        let database = options.open().await.expect("the test's database opens as the test wants it");
+        Self { database, url, home: Home::OwnServer }
     }
 
     /// A migrated database of the given sort; `None` as in [`TestDatabase::postgres`].
@@ -116,7 +127,7 @@ impl TestDatabase {
     pub fn folder(&self) -> Option<&Path> {
         match &self.home {
             Home::Folder(folder) => Some(folder.path()),
-            Home::Server { .. } => None,
+            Home::Server { .. } | Home::OwnServer => None,
         }
     }
 }

@@ -23,6 +23,7 @@ mod observed;
 mod notices;
 mod outage;
 mod pause;
+mod postgres_outage;
 mod replays;
 mod steps;
 mod suspects;
