@@ -175,13 +175,10 @@ impl Live {
 
     /// Waits for a call to the server, but not for ever: a connection over which nothing comes back is given up.
     pub(super) async fn call<T>(&self, call: impl Future<Output = T>) -> Result<T, BrokerError> {
-        match timeout(self.deadline, call).await {
-            Ok(answer) => Ok(answer),
-            Err(_) => {
-                self.condemn();
-                Err(BrokerError::Closed)
-            }
-        }
+        timeout(self.deadline, call).await.map_err(|_| {
+            self.condemn();
+            BrokerError::Closed
+        })
     }
 
     /// Lets the supervisor replace this connection. One that the server has blocked is left alone: it has a reason to say
@@ -346,10 +343,10 @@ impl Supervisor {
                 warn!(broker.url = url, connection, failures, "the broker still cannot be reached: {reason}");
             }
             DialError::Lasting(error) => {
-                debug!(broker.url = url, connection, failures, "the broker refuses: {error}")
+                debug!(broker.url = url, connection, failures, "the broker refuses: {error}");
             }
             DialError::Passing(reason) => {
-                debug!(broker.url = url, connection, failures, "no connection: {reason}")
+                debug!(broker.url = url, connection, failures, "no connection: {reason}");
             }
         }
     }

@@ -168,7 +168,7 @@ struct Pump {
 /// What woke the task.
 enum Woken {
     Ordered,
-    Delivered(LapinDelivery),
+    Delivered(Box<LapinDelivery>),
     /// The channel, the consumer, the last settler or the receiver is gone.
     Over,
     Changed,
@@ -187,7 +187,7 @@ impl Pump {
                     }
                 }
                 Woken::Delivered(delivery) => {
-                    if !self.deliver_all(delivery).await {
+                    if !self.deliver_all(*delivery).await {
                         return self.end().await;
                     }
                 }
@@ -213,7 +213,7 @@ impl Pump {
         tokio::select! {
             ordered = self.orders.recv_many(orders, TURN) => if ordered > 0 { Woken::Ordered } else { Woken::Over },
             delivery = stream => match delivery {
-                Some(Ok(delivery)) => Woken::Delivered(delivery),
+                Some(Ok(delivery)) => Woken::Delivered(Box::new(delivery)),
                 Some(Err(_)) | None => Woken::Over,
             },
             () = hang_up => Woken::Over,
@@ -243,7 +243,8 @@ impl Pump {
 
     async fn deliver(&mut self, delivery: LapinDelivery) {
         let number = delivery.delivery_tag;
-        let (message, deliveries_before) = incoming(&delivery.properties, delivery.data);
+        let (message, deliveries_before) =
+            incoming(&delivery.properties, delivery.data, delivery.redelivered);
         let Some(outlet) = &self.outlet else { return self.nack(number).await };
         // Before it is sent: it may be settled at once.
         self.unsettled.insert(number);

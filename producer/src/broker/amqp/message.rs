@@ -92,8 +92,9 @@ fn short(what: &str, text: &str) -> Result<ShortString, String> {
     ShortString::try_new(text).map_err(|_| format!("its {what} has {} bytes, AMQP allows 255", text.len()))
 }
 
-/// A message as it came in, and how often it was handed over before.
-pub(super) fn incoming(properties: &BasicProperties, body: Vec<u8>) -> (Message, u32) {
+/// A message as it came in, and how often it was handed over before. The server replaces the count only when it hands a
+/// message over again: the first time it may be a publisher's, or on 4.0 that of the queue where the message died.
+pub(super) fn incoming(properties: &BasicProperties, body: Vec<u8>, redelivered: bool) -> (Message, u32) {
     let mut message = Message {
         message_id: properties.message_id().as_ref().map(ToString::to_string),
         kind: properties.kind().as_ref().map(ToString::to_string),
@@ -115,7 +116,7 @@ pub(super) fn incoming(properties: &BasicProperties, body: Vec<u8>) -> (Message,
     if let Some(headers) = properties.headers() {
         read_death(&mut message, headers);
     }
-    (message, deliveries_before)
+    (message, if redelivered { deliveries_before } else { 0 })
 }
 
 /// A header of which ours have one type and everybody else's may have any. One that means nothing where it should mean
@@ -179,7 +180,7 @@ mod tests {
     }
 
     fn read(headers: &[(&str, AMQPValue)]) -> (Message, u32) {
-        incoming(&with(headers), b"{}".to_vec())
+        incoming(&with(headers), b"{}".to_vec(), true)
     }
 
     fn text(text: &str) -> AMQPValue {
@@ -200,7 +201,7 @@ mod tests {
         let outgoing = Outgoing::of(&message).unwrap();
         assert_eq!(outgoing.routing_key.as_str(), "synthesis");
         assert_eq!(*outgoing.properties.delivery_mode(), Some(2));
-        assert_eq!(incoming(&outgoing.properties, message.body.to_vec()), (message, 0));
+        assert_eq!(incoming(&outgoing.properties, message.body.to_vec(), false), (message, 0));
     }
 
     #[test]
@@ -300,6 +301,14 @@ mod tests {
             (ACQUIRED_COUNT_HEADER, AMQPValue::LongLongInt(9)),
         ]);
         assert_eq!(before, 4);
+        assert!(message.other_headers.is_empty());
+    }
+
+    #[test]
+    fn a_publishers_delivery_count_counts_for_nothing() {
+        let properties = with(&[(DELIVERY_COUNT_HEADER, AMQPValue::LongLongInt(4))]);
+        let (message, before) = incoming(&properties, b"{}".to_vec(), false);
+        assert_eq!(before, 0);
         assert!(message.other_headers.is_empty());
     }
 

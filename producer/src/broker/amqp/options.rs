@@ -139,9 +139,9 @@ fn node(options: &AmqpOptions, url: &str) -> Result<AMQPUri, ConnectError> {
     let host =
         parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad_url("it names no host"))?;
     // lapin's parser takes an IPv6 address for `localhost`. The resolver and rustls want it without its brackets.
-    uri.authority.host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    host.trim_start_matches('[').trim_end_matches(']').clone_into(&mut uri.authority.host);
     if uri.vhost.is_empty() {
-        uri.vhost = "/".to_owned();
+        "/".clone_into(&mut uri.vhost);
     }
     uri.query = AMQPQueryString {
         frame_max: Some(FRAME_MAX),

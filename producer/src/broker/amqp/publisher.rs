@@ -261,7 +261,7 @@ impl<'a> Window<'a> {
         }
         for returned in &self.returned {
             let (id, kind) = (returned.properties.message_id().as_ref(), returned.properties.kind().as_ref());
-            let key = (id.map(|id| id.as_str()), kind.map(|kind| kind.as_str()));
+            let key = (id.map(ShortString::as_str), kind.map(ShortString::as_str));
             if let Some(index) = places.get_mut(&key).and_then(VecDeque::pop_front) {
                 self.confirms[index] = Confirm::Refused(unroutable(returned));
             }
