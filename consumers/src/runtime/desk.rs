@@ -102,6 +102,7 @@ impl<'t> Desk<'t> {
 
     /// A delivery that is not the job's current message, or of a job that is not there.
     pub(super) fn not_its_turn(&mut self, index: usize, item: &Item, verdict: Verdict) {
+        self.alive_after_all(item);
         let answer = match verdict {
             Verdict::Done => Answer::Ack,
             Verdict::RejectAgain => Answer::Reject,
@@ -119,6 +120,11 @@ impl<'t> Desk<'t> {
             Verdict::Turn | Verdict::MakeRow => self.give_up_unreadable(item),
         };
         self.answers[index] = Some(answer);
+    }
+
+    /// A start that was recorded although the job has moved on, or its result came late: it killed nobody.
+    pub(super) fn alive_after_all(&mut self, item: &Item) {
+        self.ledger.cleared.extend(item.id.filter(|_| item.was_suspect));
     }
 
     /// A message that cannot be used and has no row: kept with its bytes.

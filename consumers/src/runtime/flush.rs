@@ -116,6 +116,7 @@ impl Flusher {
                 }
                 (verdict, _) if item.is_delivery() => desk.not_its_turn(index, item, verdict),
                 _ => {
+                    desk.alive_after_all(item);
                     info!(job.kind = self.handler.spec().kind, job.id = ?item.id, "a late worker's result is dropped");
                 }
             }

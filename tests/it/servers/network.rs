@@ -6,6 +6,7 @@ use rstest::rstest;
 use sea_orm::DbBackend;
 
 use super::load::Load;
+use super::postgres::AWAY;
 use crate::process::Testbed;
 
 /// How the network fails.
@@ -38,7 +39,7 @@ async fn a_network_to_the_broker_that_fails(#[values(Failure::Cut, Failure::Blac
     for round in 1..=2 {
         failure.begin(&proxy).await;
         load.publish().await;
-        load.testbed.until_said("the broker is not there", 2 * round).await;
+        load.testbed.until_said("the consumer ended", 2 * round).await;
         proxy.restore().await;
     }
     load.ends_well().await;
@@ -56,10 +57,10 @@ async fn a_network_to_the_database_that_fails(#[values(Failure::Cut, Failure::Bl
     let mut testbed = Testbed::on(through, host.url().to_owned(), host).await;
     testbed.publish_at(&direct);
     let mut load = Load::started(testbed).await;
-    for _ in 0..2 {
+    for round in 1..=2 {
         failure.begin(&proxy).await;
         load.publish().await;
-        load.testbed.until_log_says("the database is away").await;
+        load.testbed.until_said(AWAY, round).await;
         proxy.restore().await;
     }
     load.ends_well().await;

@@ -6,6 +6,8 @@ use super::load::Load;
 use crate::process::Testbed;
 
 const DATABASE: &str = "jobs";
+/// What a worker says when its database is gone.
+pub(super) const AWAY: &str = "the database does not take the work";
 
 /// A testbed on a server that only this test has.
 async fn on_server(server: &PostgresServer) -> Option<Testbed> {
@@ -19,10 +21,10 @@ async fn a_database_that_is_killed_and_started_again_under_load() {
     let Some(mut server) = PostgresServer::start(PostgresOptions::default()).await else { return };
     let Some(testbed) = on_server(&server).await else { return };
     let mut load = Load::started(testbed).await;
-    for _ in 0..3 {
+    for killed in 1..=3 {
         load.publish().await;
         server.kill();
-        load.testbed.until_log_says("the database is away").await;
+        load.testbed.until_said(AWAY, killed).await;
         server.restart().await;
     }
     load.ends_well().await;
@@ -65,10 +67,10 @@ async fn a_server_without_a_free_connection_holds_the_work_up_and_nothing_more()
     load.publish().await;
     // Somebody takes every connection that is left, while those of the processes are thrown out.
     let mut others = Vec::new();
-    for _ in 0..3 {
+    for taken in 1..=3 {
         server.kill_backends().await;
         others.extend(take_connections(&server, 20).await);
-        load.testbed.until_log_says("too many clients").await;
+        load.testbed.until_said(AWAY, taken).await;
         others.clear();
     }
     load.ends_well().await;

@@ -105,7 +105,8 @@ async fn a_node_that_is_killed_while_it_leads_the_queues() {
     let testbed = Testbed::on(database.url().to_owned(), cluster.node(0).url(), database).await;
     let mut load = Load::started(testbed).await;
     for _ in 0..2 {
-        let leader = cluster.leader_of("ackord.count").await.expect("the queue has a leader");
+        let leader =
+            load.testbed.eventually("a leader", async || cluster.leader_of("ackord.count").await).await;
         load.during(async {
             cluster.kill(leader);
             cluster.restart(leader).await;
@@ -121,13 +122,17 @@ async fn a_queue_with_other_arguments_is_named_and_the_start_refused() {
     let Some(database) = TestDatabase::empty(DbBackend::Postgres).await else { return };
     let Some(host) = VirtualHost::new().await else { return };
     let management = host.management();
-    let other = serde_json::json!({ "x-queue-type": "quorum", "x-delivery-limit": 7 });
+    // As it has to be but for one thing.
+    let other = serde_json::json!({
+        "x-queue-type": "quorum", "x-dead-letter-exchange": "ackord.dead", "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish", "x-delivery-limit": 7
+    });
     management.declare_queue("ackord.count", other).await.unwrap();
     let testbed = Testbed::on(database.url().to_owned(), host.url().to_owned(), database).await;
     let refused = testbed.up(&[], None).ended().await;
     assert!(!refused.success());
     let log = testbed.log();
-    for word in ["ackord.count", "x-delivery-limit", "7", "100"] {
+    for word in ["`ackord.count`", "delivery limit", "it is 7", "wanted is 100"] {
         assert!(log.contains(word), "{word}: {log}");
     }
 }
