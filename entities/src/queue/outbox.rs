@@ -367,3 +367,85 @@ pub async fn reconcile(
 pub async fn of_jobs(connection: &impl ConnectionTrait, jobs: &[JobId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::JobId.is_in(jobs.iter().copied())).all(connection).await
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::queue::job::{self, NewJob, Origin};
+    use crate::testing::TestDatabase;
+
+    async fn waiting(tx: &DatabaseTransaction, bytes: usize, now: DateTime<Utc>) -> JobId {
+        let id = JobId::new();
+        let new = NewJob {
+            id,
+            kind: "letter",
+            version: 1,
+            origin: Origin::Enqueue,
+            max_attempts: 1,
+            payload: "\u{e4}".repeat(bytes / 2),
+            subject: None,
+            dedup_key: None,
+            parent_id: None,
+            traceparent: None,
+        };
+        job::insert(tx, &[new], now).await.unwrap();
+        let message = NewMessage {
+            job_id: id,
+            kind: "letter".to_owned(),
+            seq: 1,
+            cause: Cause::Publish,
+            reason: None,
+            waits_for: None,
+            due_at: now,
+        };
+        put(tx, &[message], now).await.unwrap();
+        id
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_window_ends_with_its_bytes_and_a_message_that_is_larger_goes_alone(
+        #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+    ) {
+        let Some(test) = TestDatabase::open(backend).await else { return };
+        let database = test.database();
+        let tx = database.begin().await.unwrap();
+        let now = database.clock().now(&tx).await.unwrap();
+        let mut ids = Vec::new();
+        for bytes in [5_000, 400, 400, 400] {
+            ids.push(waiting(&tx, bytes, now).await);
+        }
+        let claim = async |messages, bytes| -> Vec<JobId> {
+            let due = claim_due(&tx, now, Window { messages, bytes }).await.unwrap();
+            due.into_iter().map(|one| one.job_id).collect()
+        };
+        assert_eq!(claim(10, 1_000).await, ids[..1], "too large for the window, and sent all the same");
+        remove_sent(&tx, &[(ids[0], 1)]).await.unwrap();
+        assert_eq!(claim(10, 800).await, ids[1..3]);
+        assert_eq!(claim(1, 800).await, ids[1..2]);
+        assert_eq!(claim(10, 1_000_000).await, ids[1..]);
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn who_wrote_a_message_is_noticed_and_who_only_looked_is_not(
+        #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+    ) {
+        let Some(test) = TestDatabase::open(backend).await else { return };
+        let database = test.database();
+        let (now, made_due) = noticing(next_due(database.read(), database.clock())).await;
+        assert!(!made_due);
+        let now = now.unwrap().0;
+        let tx = database.begin().await.unwrap();
+        let (id, made_due) = noticing(waiting(&tx, 10, now)).await;
+        assert!(made_due);
+        tx.commit().await.unwrap();
+        let (_, due) = next_due(database.read(), database.clock()).await.unwrap();
+        assert_eq!(due, Some(now));
+        assert_eq!(of_jobs(database.read(), &[id]).await.unwrap().len(), 1);
+    }
+}
