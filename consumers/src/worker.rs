@@ -128,7 +128,7 @@ impl Worker {
         let (notices, announcer) =
             Notices::new(registry.iter().map(|handler| handler.spec()), &options.notices);
         let shared = Shared::new(database, broker, doorbell, &options, suspects, takings.keys().copied())
-        .telling(notices);
+            .telling(notices);
         for kind in takings.keys() {
             shared.health.say().fails_for(CONSUMER, kind, "it was not started yet");
         }

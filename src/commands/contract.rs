@@ -53,8 +53,8 @@ impl ContractArgs {
         let kinds = self.chosen()?;
         if let Some(folder) = &self.output {
             let files = write(&self.files(&kinds), folder)?;
-            let text = files.iter().map(|file| format!("{}\n", file.display())).collect();
-            session.terminal.answer(&Written { files }, || text)?;
+            let lines: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            session.terminal.answer(&Written { files }, || lines.join("\n"))?;
             return Ok(Exit::Success);
         }
         let document = match self.format.unwrap_or(Format::Asyncapi) {

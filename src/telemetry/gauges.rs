@@ -113,10 +113,10 @@ impl Gauges {
                 Ok(Ok(())) => {}
                 // Said by the parts that need the database; here the figures merely grow old.
                 Ok(Err(error)) => {
-                    debug!(error = error_chain(&error), "the figures cannot be read at the moment")
+                    debug!(error = error_chain(&error), "the figures cannot be read at the moment");
                 }
                 Err(_elapsed) => {
-                    debug!("the figures cannot be read at the moment: the database does not answer")
+                    debug!("the figures cannot be read at the moment: the database does not answer");
                 }
             }
             tokio::select! {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ackord_producer::metrics::{Metric, describe};
+#[cfg(test)]
+use ackord_producer::metrics::Metric;
+use ackord_producer::metrics::describe;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +22,8 @@ const SECONDS: &[f64] = &[
 /// Jobs in a group.
 const JOBS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 
-/// Every metric that this program may show.
+/// Every metric that this program may show: what the documents and dashboards are compared with.
+#[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = &'static Metric> {
     [ackord_consumers::metrics::METRICS, ackord_producer::metrics::METRICS, gauges::METRICS, process::METRICS]
         .into_iter()
@@ -84,7 +87,12 @@ mod tests {
                 "{} has another prefix",
                 metric.name
             );
-            assert_eq!(metric.name.ends_with("_total"), metric.behaves == Behaves::Counter, "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.behaves == Behaves::Counter,
+                "{}",
+                metric.name
+            );
             assert!(metric.help.ends_with('.'), "{}: a help text is a sentence", metric.name);
             for label in metric.labels {
                 assert!(!["le", "quantile", "job", "instance"].contains(label), "{}: {label}", metric.name);
@@ -148,6 +156,9 @@ mod tests {
             let (name, labels, help) = (metric.name, labels.join(", "), metric.help);
             writeln!(table, "| `{name}` | {behaves} | {labels} | {help} |").unwrap();
         }
-        assert!(read("docs/observability.md").contains(&table), "docs/observability.md should have:\n{table}");
+        assert!(
+            read("docs/observability.md").contains(&table),
+            "docs/observability.md should have:\n{table}"
+        );
     }
 }

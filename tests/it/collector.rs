@@ -48,7 +48,7 @@ impl Collector {
             }
             let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
             assert!(Instant::now() < deadline, "{what} never came; there are {names:?}");
-            std::thread::sleep(Duration::from_millis(10));
+            pause();
         }
     }
 
@@ -87,4 +87,13 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<Span>>) {
         let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
         reader.get_mut().write_all(answer.as_bytes()).unwrap();
     }
+}
+
+/// Between two looks.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of its own that looks again and again, until a deadline"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
 }

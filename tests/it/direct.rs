@@ -247,7 +247,7 @@ async fn what_cannot_be_a_job_is_a_dead_letter_with_its_bytes_and_its_reason() {
         let letter = system.letter(&body).await;
         assert_eq!(letter.reason, reason, "case {number}: {}", letter.error);
         assert!(letter.error.contains(words), "case {number}: no `{words}` in: {}", letter.error);
-        let headers = letter.headers.to_string();
+        let headers = (*letter.headers).to_string();
         if let Some(message_id) = properties["message_id"].as_str() {
             assert!(headers.contains(message_id), "case {number}: {headers}");
         }

@@ -40,6 +40,7 @@ fn get(running: &Running, path: &str) -> Answer {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a thread that looks again and again, until a deadline")]
 fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

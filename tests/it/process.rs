@@ -326,11 +326,6 @@ impl Up {
         assert_eq!(line, "ready\n", "{}", self.read_log());
     }
 
-    /// Its process id.
-    pub(crate) fn id(&self) -> Option<u32> {
-        self.child.id()
-    }
-
     /// Waits for its end.
     pub(crate) async fn ended(mut self) -> ExitStatus {
         timeout(PATIENCE, self.child.wait())

@@ -28,10 +28,10 @@ use database::Table;
 /// Measures what lapin and tokio-postgres reach without the engine.
 #[derive(Debug, Parser)]
 struct Options {
-    /// postgres://USER:PASSWORD@HOST/NAME
+    /// `postgres://USER:PASSWORD@HOST/NAME`
     #[arg(long)]
     database: String,
-    /// amqp://USER:PASSWORD@HOST/VHOST
+    /// `amqp://USER:PASSWORD@HOST/VHOST`
     #[arg(long)]
     broker: String,
     /// Jobs of one measurement

@@ -84,7 +84,9 @@ impl Flusher {
             Mode::Group => 1,
             Mode::Savepoints => u32::try_from(items.len()).unwrap_or(u32::MAX),
         };
-        let transaction = self.shared.database.within(COMMIT_LIMIT * halves, self.transaction(items, mode));
+        // Boxed: it is large, and what waits for it would be as large again and again.
+        let transaction = Box::pin(self.transaction(items, mode));
+        let transaction = self.shared.database.within(COMMIT_LIMIT * halves, transaction);
         let (answers, made_due) = outbox::noticing(transaction).await;
         if made_due && answers.is_ok() {
             self.shared.doorbell.ring();

@@ -47,7 +47,7 @@ pub(crate) fn taking(
     if !spec.performs {
         return Ok(Taking::Ahead(enough));
     }
-    let patience = consumer_timeout - consumer_timeout / MARGIN;
+    let patience = consumer_timeout.saturating_sub(consumer_timeout / MARGIN);
     let rounds = patience.as_nanos() / spec.timeout.as_nanos().max(1);
     let in_time = usize::try_from(rounds).unwrap_or(usize::MAX).saturating_mul(concurrency);
     match (in_time, spec.hand_over) {

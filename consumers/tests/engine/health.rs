@@ -57,14 +57,13 @@ struct Outage {
 impl Outage {
     async fn begin(stage: &Stage) -> Self {
         let other = stage.reopen().await;
-        match other.backend() {
-            DbBackend::Postgres => read_only(&other, true).await,
-            _ => {
-                for pool in [stage.database.write(), stage.database.read()] {
-                    pool.execute_unprepared("PRAGMA busy_timeout = 20").await.unwrap();
-                }
-                other.write().execute_unprepared("BEGIN EXCLUSIVE").await.unwrap();
+        if other.backend() == DbBackend::Postgres {
+            read_only(&other, true).await;
+        } else {
+            for pool in [stage.database.write(), stage.database.read()] {
+                pool.execute_unprepared("PRAGMA busy_timeout = 20").await.unwrap();
             }
+            other.write().execute_unprepared("BEGIN EXCLUSIVE").await.unwrap();
         }
         Self { other }
     }

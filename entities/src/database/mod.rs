@@ -16,8 +16,8 @@ pub use error::DatabaseError;
 pub use fault::{Fault, classify, timed_out};
 pub use location::Location;
 pub use options::{DatabaseOptions, Limits};
-pub use server::{Connections, ServerFacts, facts};
 pub use rows::{Cell, RowSet, Sql, without_nul};
+pub use server::{Connections, ServerFacts, facts};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -71,7 +71,7 @@ impl Doorbell {
                 }
             }
             (Location::Postgres { .. }, Some(url)) => {
-                postgres::listen(url, || self.notify.notify_one()).await
+                postgres::listen(url, || self.notify.notify_one()).await;
             }
             (Location::Postgres { .. }, None) => {
                 info!(
@@ -79,7 +79,7 @@ impl Doorbell {
                 );
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Passes on what other processes ring for the SQLite file `database`, until the socket fails.

@@ -175,7 +175,7 @@ impl TopologyKeeper {
             other => (String::new(), other.to_string()),
         };
         let mismatches = differences.iter().map(named).collect();
-        self.show(TopologyCondition { mismatches, stranger });
+        self.show(&TopologyCondition { mismatches, stranger });
         Ok(differences.into_iter().next())
     }
 
@@ -244,7 +244,7 @@ impl TopologyKeeper {
     }
 
     /// Shows what was found, and says what is new about it.
-    fn show(&self, found: TopologyCondition) {
+    fn show(&self, found: &TopologyCondition) {
         let before = self.condition.send_replace(found.clone());
         self.health.holds(CHECKED);
         for (name, problem) in &found.mismatches {

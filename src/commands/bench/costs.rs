@@ -86,13 +86,12 @@ impl Costs {
     pub(super) fn add(&mut self, taken: &Taken) {
         for (name, seconds) in &taken.spent.cpu {
             let per_thousand = seconds * 1e3 / taken.jobs as f64;
-            match self.cpu.iter_mut().find(|(known, _)| known == name) {
-                Some((_, series)) => series.push(per_thousand),
-                None => {
-                    let mut series = Series::default();
-                    series.push(per_thousand);
-                    self.cpu.push((name.clone(), series));
-                }
+            if let Some((_, series)) = self.cpu.iter_mut().find(|(known, _)| known == name) {
+                series.push(per_thousand);
+            } else {
+                let mut series = Series::default();
+                series.push(per_thousand);
+                self.cpu.push((name.clone(), series));
             }
         }
         let seconds = taken.time.as_secs_f64();

@@ -172,7 +172,9 @@ fn patience(catalogue: &Catalogue, consumer_timeout: Duration) -> Check {
         length(consumer_timeout)
     );
     let slow = |spec: &&ackord_entities::jobs::KindSpec| {
-        spec.performs && !spec.hand_over && spec.timeout > consumer_timeout - consumer_timeout / 10
+        spec.performs
+            && !spec.hand_over
+            && spec.timeout > consumer_timeout.saturating_sub(consumer_timeout / 10)
     };
     match catalogue.iter().find(slow) {
         None => Check::ok(check, format!("every kind ends or hands over within {said}")),

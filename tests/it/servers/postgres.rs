@@ -69,7 +69,7 @@ async fn a_server_without_a_free_connection_holds_the_work_up_and_nothing_more()
     let mut others = Vec::new();
     for taken in 1..=3 {
         server.kill_backends().await;
-        others.extend(take_connections(&server, 20).await);
+        others.extend(take_connections(&server, 20));
         load.testbed.until_said(AWAY, taken).await;
         others.clear();
     }
@@ -77,7 +77,7 @@ async fn a_server_without_a_free_connection_holds_the_work_up_and_nothing_more()
 }
 
 /// Connections that are held until they are dropped: as many of `wanted` as the server gives.
-async fn take_connections(server: &PostgresServer, wanted: usize) -> Vec<tokio::process::Child> {
+fn take_connections(server: &PostgresServer, wanted: usize) -> Vec<tokio::process::Child> {
     let mut taken = Vec::new();
     for _ in 0..wanted {
         let mut command = tokio::process::Command::new("psql");

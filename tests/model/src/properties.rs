@@ -30,7 +30,7 @@ pub const KNOWN_TAGS: &str = "the broker knows every tag that it is told of";
 /// All of them.
 pub(crate) fn all() -> Vec<Property<Protocol>> {
     vec![
-        Property::always(NOT_LOST, |protocol, world| no_job_is_lost(protocol, world)),
+        Property::always(NOT_LOST, no_job_is_lost),
         Property::always(NOTHING_LEFT, nothing_is_left),
         Property::always(ONCE, |_, world| effects_happen_once(world)),
         Property::always(ACK_AFTER_COMMIT, |_, world: &World| !world.ghost.acked_too_early),

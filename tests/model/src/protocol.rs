@@ -72,7 +72,7 @@ impl Protocol {
         for job in 0..JOBS as u8 {
             let place = usize::from(job);
             let Plan { direct, .. } = self.scenario.plans[place];
-            if !world.ghost.accepted[place] && !(direct && world.ghost.broker_lost) {
+            if !(world.ghost.accepted[place] || direct && world.ghost.broker_lost) {
                 actions.push(if direct { Action::PublishDirect { job } } else { Action::Enqueue { job } });
             }
             if world.database.outbox[place].is_some_and(|waiting| !waiting.due) {

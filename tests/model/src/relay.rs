@@ -87,6 +87,7 @@ impl Protocol {
     }
 
     /// `put_back_expired`: pending again with the next seq, so that the worker that had it is late.
+    #[allow(clippy::unused_self, reason = "a step of the protocol, like the others")]
     pub(crate) fn put_back(&self, world: &mut World, job: u8) -> Result<(), Locked> {
         let Some(row) = world.database.jobs[usize::from(job)] else { return Ok(()) };
         if row.state == JobState::Running {

@@ -44,7 +44,7 @@ fn read(json: &str) -> Result<Whole, serde_json::Error> {
 }
 
 #[rstest]
-#[case(r#"{}"#)]
+#[case(r"{}")]
 #[case(r#"{"parts": [{"number": 1}, {"number": 2.0}, {"number": -3e1}]}"#)]
 #[case(r#"{"shape": "nothing"}"#)]
 #[case(r#"{"shape": {"one": 1}}"#)]

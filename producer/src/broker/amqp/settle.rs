@@ -107,7 +107,9 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a test with a handful of commands")]
         let (commands, orders) = mpsc::unbounded_channel();
         let unsettled = Unsettled::new();
-        numbers.iter().for_each(|number| unsettled.insert(*number));
+        for number in numbers {
+            unsettled.insert(*number);
+        }
         (AmqpSettler { consumer: 7, unsettled, commands }, orders)
     }
 

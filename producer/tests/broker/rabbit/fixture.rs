@@ -28,7 +28,7 @@ pub(crate) struct Rabbit {
 
 enum Home {
     Shared(#[expect(dead_code, reason = "dropping it deletes it")] VirtualHost),
-    Own(RabbitNode),
+    Own(Box<RabbitNode>),
 }
 
 /// Connects to a virtual host of its own. `None` where no server was given.
@@ -42,7 +42,7 @@ pub(crate) async fn shared() -> Option<Rabbit> {
 pub(crate) async fn alone() -> Option<Rabbit> {
     let node = RabbitNode::start(RabbitOptions::default()).await?;
     let (url, management) = (node.url(), node.management());
-    Some(Rabbit::connect(&url, management, Home::Own(node)).await)
+    Some(Rabbit::connect(&url, management, Home::Own(Box::new(node))).await)
 }
 
 /// Options with which a lost connection is back at once.
