@@ -43,7 +43,7 @@ pub(crate) fn start(
     format: LogFormat,
     otlp_endpoint: Option<&str>,
 ) -> Result<Option<Traces>, Problem> {
-    let filter = EnvFilter::try_new(without_lapin(filter)).map_err(|error| {
+    let filter = EnvFilter::try_new(quiet(filter)).map_err(|error| {
         Problem::usage(format!("the log filter `{filter}` cannot be read: {error}")).remedy(
             "give a level (error, warn, info, debug, trace) or a list such as info,ackord_producer=debug",
         )
@@ -63,9 +63,14 @@ fn is_logged(metadata: &Metadata<'_>) -> bool {
     metadata.target() != SPANS
 }
 
-/// lapin says what ackord says too, louder, and with the payloads of returned messages. Who wants it names it in the filter.
-fn without_lapin(filter: &str) -> String {
-    if filter.contains("lapin") { filter.to_owned() } else { format!("{filter},lapin=off") }
+/// Libraries that say what ackord says too, and how loud they may be. lapin is louder, with the payloads of returned messages;
+/// the others tell each migration, and each table that is there already.
+const LIBRARIES: [(&str, &str); 3] = [("lapin", "off"), ("sea_orm_migration", "warn"), ("sqlx", "warn")];
+
+/// Who wants to hear a library names it in the filter.
+fn quiet(filter: &str) -> String {
+    let unnamed = LIBRARIES.iter().filter(|(library, _)| !filter.contains(library));
+    unnamed.fold(filter.to_owned(), |all, (library, level)| format!("{all},{library}={level}"))
 }
 
 fn colours() -> bool {

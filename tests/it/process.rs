@@ -404,6 +404,11 @@ impl Audit {
         self.kinds.values().map(|kind| kind.unfinished).sum()
     }
 
+    /// Whether every job has ended and nothing is under way: no message waits, and no delivery that comes again is looked at.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        (self.unfinished(), self.outbox, self.leases, self.suspects) == (0, 0, 0, 0)
+    }
+
     /// Effects of all kinds.
     pub(crate) fn effects(&self) -> usize {
         self.kinds.values().map(|kind| kind.effects).sum()

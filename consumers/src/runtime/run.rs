@@ -140,7 +140,7 @@ impl Flusher {
         };
         let _alone =
             if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.write().await) };
-        info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died");
+        info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died, or came for the third time");
         let item = match self.recorded_start(id).await {
             Err(Stopped) => {
                 let mut item = job.item;

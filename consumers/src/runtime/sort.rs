@@ -47,13 +47,14 @@ impl Flusher {
         let Self { shared, handler } = self;
         let spec = handler.spec();
         let received = receive::read(shared, &**handler, settlements, batch).await?;
-        // Kinds without a slow half have nothing to save by looking first.
-        let rows: HashMap<JobId, job::Fence> = if spec.performs {
-            let ids: Vec<JobId> = received.iter().filter_map(|one| one.item.id).collect();
-            job::fences(shared.database.read(), &ids).await?.into_iter().map(|row| (row.id, row)).collect()
-        } else {
-            HashMap::new()
-        };
+        // Kinds without a slow half have nothing to save by looking first, but for suspects: each of those runs alone.
+        let looked_at = received.iter().filter(|one| spec.performs || self.may_be_suspect(one));
+        let ids: Vec<JobId> = looked_at.filter_map(|one| one.item.id).collect();
+        let mut rows: HashMap<JobId, job::Fence> = HashMap::new();
+        if !ids.is_empty() {
+            let fences = job::fences(shared.database.read(), &ids).await?;
+            rows.extend(fences.into_iter().map(|row| (row.id, row)));
+        }
         let often_lost = self.often_lost(&rows).await?;
         let sorted = received.into_iter().map(|Received { mut item, decoded, deliveries_before }| {
             let (Some(id), Some(decoded)) = (item.id, decoded) else { return Sorted::ToCommit(item) };
@@ -63,8 +64,7 @@ impl Flusher {
             item.span = trace::process(spec.kind, id, attempt, &item);
             if spec.performs || is_suspect {
                 let verdict = judge(item.message.seq, row, spec);
-                let has_work = !spec.performs
-                    || verdict == Verdict::MakeRow
+                let has_work = verdict == Verdict::MakeRow
                     || row.is_some_and(|row| {
                         let may_run = is_suspect || row.attempt < row.max_attempts;
                         verdict == Verdict::Turn && !row.cancel_requested && may_run
@@ -78,6 +78,10 @@ impl Flusher {
             Sorted::ToCommit(item)
         });
         Ok(sorted.collect())
+    }
+
+    fn may_be_suspect(&self, one: &Received) -> bool {
+        one.item.id.is_some_and(|id| self.shared.suspects.is_suspect(id, one.deliveries_before))
     }
 
     /// Handed-over jobs that lost one worker after the other. There is no delivery that would count their deaths.

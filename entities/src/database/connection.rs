@@ -17,7 +17,8 @@ pub struct Connection(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Sqlite(DatabaseConnection),
+    /// With how its transactions begin.
+    Sqlite(DatabaseConnection, SqliteTransactionMode),
     Postgres(Arc<PostgresPool>),
 }
 
@@ -25,7 +26,7 @@ enum Kind {
 macro_rules! once {
     ($self:ident, $connection:ident => $call:expr) => {
         match &$self.0 {
-            Kind::Sqlite($connection) => $call.await,
+            Kind::Sqlite($connection, _) => $call.await,
             Kind::Postgres(pool) if pool.is_shared() => {
                 // A pooler gives the next statement another server connection, except within a transaction.
                 let transaction = pool.begin().await?;
@@ -46,8 +47,14 @@ macro_rules! once {
 }
 
 impl Connection {
+    /// The one that writes.
     pub(super) fn sqlite(connection: DatabaseConnection) -> Self {
-        Self(Kind::Sqlite(connection))
+        Self(Kind::Sqlite(connection, SqliteTransactionMode::Immediate))
+    }
+
+    /// One that only reads: its transactions are a snapshot.
+    pub(super) fn sqlite_reader(connection: DatabaseConnection) -> Self {
+        Self(Kind::Sqlite(connection, SqliteTransactionMode::Deferred))
     }
 
     pub(super) fn postgres(pool: PostgresPool) -> Self {
@@ -56,23 +63,24 @@ impl Connection {
 
     pub(super) fn pool(&self) -> Option<&PostgresPool> {
         match &self.0 {
-            Kind::Sqlite(_) => None,
+            Kind::Sqlite(..) => None,
             Kind::Postgres(pool) => Some(pool),
         }
     }
 
-    /// Begins a transaction: `BEGIN IMMEDIATE` on SQLite, `READ COMMITTED` on Postgres.
+    /// Begins a transaction: on SQLite `BEGIN IMMEDIATE` where it may write and a snapshot where it only reads, `READ COMMITTED` on
+    /// Postgres.
     ///
     /// # Errors
     /// Whatever the database answers.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         match &self.0 {
             Kind::Postgres(pool) => pool.begin().await,
-            Kind::Sqlite(connection) => {
+            Kind::Sqlite(connection, mode) => {
                 let options = TransactionOptions {
                     isolation_level: None,
                     access_mode: None,
-                    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                    sqlite_transaction_mode: Some(*mode),
                 };
                 connection.begin_with_options(options).await
             }
@@ -82,7 +90,7 @@ impl Connection {
     pub(super) async fn close(self) {
         // A connection that cannot be closed any more is as good as closed.
         match self.0 {
-            Kind::Sqlite(connection) => drop(connection.close().await),
+            Kind::Sqlite(connection, _) => drop(connection.close().await),
             Kind::Postgres(pool) => pool.close().await,
         }
     }
@@ -92,7 +100,7 @@ impl Connection {
 impl ConnectionTrait for Connection {
     fn get_database_backend(&self) -> DbBackend {
         match self.0 {
-            Kind::Sqlite(_) => DbBackend::Sqlite,
+            Kind::Sqlite(..) => DbBackend::Sqlite,
             Kind::Postgres(_) => DbBackend::Postgres,
         }
     }

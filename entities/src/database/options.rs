@@ -76,7 +76,7 @@ impl DatabaseOptions {
         let (write, read, listen_url) = match &location {
             Location::Sqlite(path) => {
                 let (write, read) = sqlite::open(path, self.create).await?;
-                (Connection::sqlite(write), Connection::sqlite(read), None)
+                (Connection::sqlite(write), Connection::sqlite_reader(read), None)
             }
             Location::Postgres { url, .. } => {
                 let pool = postgres::open(url, &self, &location).await?;

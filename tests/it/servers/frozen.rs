@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use super::on_servers;
+use crate::process::Audit;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_frozen_past_its_lease_wakes_up_and_writes_nothing() {
@@ -20,7 +21,7 @@ async fn a_worker_frozen_past_its_lease_wakes_up_and_writes_nothing() {
     // What it still had is redelivered or put back; the lease of its own that it believes in is none.
     testbed.until_log_says("the lease is lost, the work is stopped").await;
     testbed.publish(&[("count", 5)]).await;
-    let audit = testbed.until("all work ends", |audit| audit.unfinished() == 0 && audit.outbox == 0).await;
+    let audit = testbed.until("all work ends", Audit::is_at_rest).await;
     testbed.assert_clean(&audit, &[("long", 3), ("count", 25)]);
     assert_eq!(audit.kinds["long"].attempts, 2, "the frozen one's try was lost");
     for up in [frozen, other] {

@@ -69,7 +69,7 @@ impl Load {
     pub(super) async fn ends_well_with(mut self, also: &[(&str, usize)]) -> Audit {
         self.assert_alive();
         self.publish().await;
-        let ended = |audit: &Audit| audit.unfinished() == 0 && audit.outbox == 0 && audit.leases == 0;
+        let ended = Audit::is_at_rest;
         let audit = self.testbed.until_within(3, "every job ends without help", ended).await;
         self.testbed.assert_clean(&audit, &[&MIXED.repeat(self.published), also].concat());
         self.assert_alive();

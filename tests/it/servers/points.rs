@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::on_servers;
-use crate::process::MIXED;
+use crate::process::{Audit, MIXED};
 
 /// Dies at the step, the given number of times later than the first.
 fn fault(point: &str, earlier: usize) -> String {
@@ -64,7 +64,7 @@ async fn a_process_beside_another_that_dies_at(
         testbed.publish_with(&["--batch", "3"], MIXED).await;
     }
     dying.dies().await;
-    let audit = testbed.until("the other one ends the work", |audit| audit.unfinished() == 0).await;
+    let audit = testbed.until("the other one ends the work", Audit::is_at_rest).await;
     testbed.assert_clean(&audit, &[MIXED; 8].concat());
     other.signal(rustix::process::Signal::TERM);
     other.ends_well().await;

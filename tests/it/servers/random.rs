@@ -7,7 +7,7 @@ use rstest::rstest;
 use rustix::process::Signal;
 
 use super::on_servers;
-use crate::process::{Testbed, Up, soak};
+use crate::process::{Audit, Testbed, Up, soak};
 use crate::random::Random;
 
 /// Kills in each part of the test.
@@ -48,8 +48,7 @@ async fn processes_killed_at_random_moments_lose_and_double_nothing(#[values(1, 
         testbed.accept(&output);
         published.extend(jobs);
     }
-    let audit =
-        testbed.until_within(4, "every job ends", |audit| audit.unfinished() == 0 && audit.outbox == 0);
+    let audit = testbed.until_within(4, "every job ends", Audit::is_at_rest);
     let audit = audit.await;
     published.retain(|(_, number)| *number > 0);
     testbed.assert_clean(&audit, &published);

@@ -63,6 +63,9 @@ const CLEANED_UP: [&str; 4] = ["doomed", "poison", "poison-commit", "poison-long
 pub async fn audit(database: &Database) -> Result<Audit, DbErr> {
     // One snapshot: a worker goes on meanwhile, and a job that ends between two looks would seem to leave its message behind.
     let database = &database.read().begin().await?;
+    if database.get_database_backend() == DbBackend::Postgres {
+        database.execute_unprepared("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+    }
     let mut audit = Audit {
         outbox: count(database, "SELECT count(*) FROM outbox").await?,
         leases: count(database, "SELECT count(*) FROM leases WHERE owner IS NOT NULL").await?,
