@@ -117,7 +117,8 @@ async fn a_file_that_may_not_grow_loses_nothing(#[values("trap '' XFSZ;", "")] t
     let mut testbed = Testbed::new().await;
     testbed.publish(MIXED).await;
     testbed.publish(&[("count", 400)]).await;
-    let limited = format!("{trap} ulimit -f 500; exec \"$0\" \"$@\"");
+    // A little above the 2,024 KiB that the write-ahead log has by now: the worker starts, and works for a while.
+    let limited = format!("{trap} ulimit -f 2200; exec \"$0\" \"$@\"");
     testbed.run_by(&["bash", "-c", &limited]);
     let up = testbed.up(&["--until-quiet"], None);
     if trap.is_empty() {
