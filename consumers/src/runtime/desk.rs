@@ -453,7 +453,8 @@ impl<'t> Desk<'t> {
         } else {
             self.answers[case.index] = Some(Answer::Ack);
         }
-        if case.item.was_suspect {
+        // A handed-over job that was started before may have been a suspect then, by a delivery that was acknowledged.
+        if case.item.was_suspect || (case.is_claim() && case.row.attempt > 1) {
             self.ledger.cleared.push(case.row.id);
         }
     }

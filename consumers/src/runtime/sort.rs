@@ -73,6 +73,8 @@ impl Flusher {
                     return Sorted::ToPerform(Waiting { item, decoded, attempt, is_suspect });
                 }
             }
+            // A start may be recorded of a job that somebody else has ended meanwhile: whoever answers for it clears that.
+            item.was_suspect = is_suspect;
             item.turn =
                 Some(handler.turn(decoded, id, attempt, item.message.seq.unwrap_or(1), item.traceparent()));
             Sorted::ToCommit(item)
