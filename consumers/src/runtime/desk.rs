@@ -102,7 +102,6 @@ impl<'t> Desk<'t> {
 
     /// A delivery that is not the job's current message, or of a job that is not there.
     pub(super) fn not_its_turn(&mut self, index: usize, item: &Item, verdict: Verdict) {
-        self.alive_after_all(item);
         let answer = match verdict {
             Verdict::Done => Answer::Ack,
             Verdict::RejectAgain => Answer::Reject,
@@ -122,9 +121,10 @@ impl<'t> Desk<'t> {
         self.answers[index] = Some(answer);
     }
 
-    /// A start that was recorded although the job has moved on, or its result came late: it killed nobody.
-    pub(super) fn alive_after_all(&mut self, item: &Item) {
-        self.ledger.cleared.extend(item.id.filter(|_| item.was_suspect));
+    /// Clears what is recorded of a suspect that has ended. Of one that has merely moved on the record is still needed.
+    pub(super) fn clear_if_ended(&mut self, item: &Item, row: Option<&Fence>) {
+        let has_ended = row.is_some_and(|row| row.state.is_end());
+        self.ledger.cleared.extend(item.id.filter(|_| item.was_suspect && has_ended));
     }
 
     /// A message that cannot be used and has no row: kept with its bytes.
@@ -453,8 +453,7 @@ impl<'t> Desk<'t> {
         } else {
             self.answers[case.index] = Some(Answer::Ack);
         }
-        // A handed-over job that was started before may have been a suspect then, by a delivery that was acknowledged.
-        if case.item.was_suspect || (case.is_claim() && case.row.attempt > 1) {
+        if case.item.was_suspect {
             self.ledger.cleared.push(case.row.id);
         }
     }

@@ -105,6 +105,7 @@ impl Flusher {
         let mut ready = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let row = item.id.and_then(|id| rows.get(&id));
+            desk.clear_if_ended(item, row);
             let (verdict, row) = match &item.expect {
                 Expect::Claim { seq, held: wanted } => {
                     let row = row.filter(|row| is_ours(row, *seq, wanted, &held));
@@ -118,7 +119,6 @@ impl Flusher {
                 }
                 (verdict, _) if item.is_delivery() => desk.not_its_turn(index, item, verdict),
                 _ => {
-                    desk.alive_after_all(item);
                     info!(job.kind = self.handler.spec().kind, job.id = ?item.id, "a late worker's result is dropped");
                 }
             }
