@@ -167,7 +167,9 @@ mod tests {
         fn a_cited_sentence_stays_one_sentence(text in "[A-Z][A-Za-z0-9 .!?\"'(),-]{8,80}") {
             let cited = cite(&text, &[(1, fact()), (2, fact())]);
             prop_assert_eq!(split(&cited).len(), 1, "{}", cited);
-            prop_assert!(visible(&cited).chars().count() >= text.trim().chars().count() - 1);
+            // Every letter of it is still there; the stop at its end may be another one.
+            let letters = |text: &str| text.chars().filter(|one| one.is_alphanumeric()).collect::<String>();
+            prop_assert!(letters(&visible(&cited)).starts_with(&letters(&text)), "{}", cited);
         }
     }
 }

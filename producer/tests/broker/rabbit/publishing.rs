@@ -1,6 +1,5 @@
 //! Windows of confirms when the server says no, says nothing, or is gone.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,36 +88,6 @@ async fn what_a_full_queue_nacks_is_refused_and_taken_once_there_is_room() {
         (confirms == [Confirm::Confirmed]).then_some(())
     })
     .await;
-}
-
-#[tokio::test]
-async fn a_channel_that_nacked_is_not_used_again() {
-    let Some(rabbit) = shared().await else { return };
-    rabbit.apply(&kinds(&["a", "b"])).await.unwrap();
-    let numbers = async || -> BTreeSet<u64> {
-        let channels = rabbit.management.channels().await.unwrap();
-        channels
-            .into_iter()
-            .filter(|channel| channel.consumer_count == 0)
-            .map(|channel| channel.number)
-            .collect()
-    };
-    publish(&rabbit, "b", &["1"]).await;
-    let first = eventually("the publishing channel is listed", PATIENCE, || async {
-        Some(numbers().await).filter(|numbers| !numbers.is_empty())
-    });
-    let first = first.await;
-    rabbit.management.set_policy("none", "^ackord\\.a$", "queues", json!({ "max-length": 0 })).await.unwrap();
-    eventually("a message is nacked", PATIENCE, || async {
-        let confirms = rabbit.publish(JOBS_EXCHANGE, &[message("a", "x")]).await.unwrap();
-        matches!(confirms[..], [Confirm::Refused(_)]).then_some(())
-    })
-    .await;
-    eventually("its channel is closed", PATIENCE, || async {
-        numbers().await.is_disjoint(&first).then_some(())
-    })
-    .await;
-    publish(&rabbit, "b", &["2"]).await;
 }
 
 #[tokio::test]
