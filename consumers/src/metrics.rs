@@ -1,6 +1,6 @@
 //! The worker's metrics.
 //!
-//! The hot path counts per transaction, not per job, and looks nothing up: each kind has its counters in a [`KindMeter`].
+//! The hot path counts per transaction, not per job, and looks nothing up: each kind has its counters in a `KindMeter`.
 //! The one exception is the time from publishing to commit, which is recorded for each job: its tail is what it is for.
 
 #![allow(clippy::cast_precision_loss, reason = "nobody counts to 2^53 here")]

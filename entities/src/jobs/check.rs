@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::Invalid;
 
-/// The pattern of [`line`], for the schema: `#[schemars(length(min = 1, max = 500), regex(pattern = LINE))]`. No control
+/// The pattern of [`fn@line`], for the schema: `#[schemars(length(min = 1, max = 500), regex(pattern = LINE))]`. No control
 /// characters, and something besides white space. Every character is written out, because what `\s` means differs.
 pub const LINE: &str = concat!(
     r"^[^\u0000-\u001f\u007f-\u009f]*",
