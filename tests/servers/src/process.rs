@@ -7,8 +7,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
+
+/// The time between two looks at a process that is waited for.
+const LOOK: Duration = Duration::from_millis(1);
 
 type Order = (Command, SyncSender<io::Result<Child>>);
 
@@ -94,8 +99,20 @@ impl Process {
         self.child.wait().expect("a child can be waited for");
     }
 
+    /// Nothing happens to a process that has ended.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("our process takes a signal");
+        match kill_process(Pid::from_child(&self.child), signal) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => panic!("our process takes a signal: {error}"),
+        }
+    }
+
+    /// SIGSTOP, and waits until it has stopped, or has ended: from then on it starts nothing.
+    pub(crate) fn halt(&self) {
+        self.signal(Signal::STOP);
+        while Running::of(Pid::from_child(&self.child)).is_some_and(|process| !process.is_halted()) {
+            thread::sleep(LOOK);
+        }
     }
 
     /// The processes that it started and that still live.
@@ -103,6 +120,43 @@ impl Process {
         let id = self.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
+    }
+}
+
+/// A process that is not ours to wait for, as the kernel lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    id: Pid,
+    state: char,
+    /// Tells it from a later process with the same id.
+    started_at: u64,
+}
+
+impl Running {
+    /// `None` for one that has ended. One that nobody has waited for yet has given back its memory and its files.
+    pub(crate) fn of(id: Pid) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", id.as_raw_pid())).ok()?;
+        // The second field is a name in brackets, which may have any character: proc(5).
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let state = fields.first()?.chars().next()?;
+        let started_at = fields.get(19)?.parse().ok()?;
+        (!matches!(state, 'Z' | 'X')).then_some(Self { id, state, started_at })
+    }
+
+    fn is_halted(self) -> bool {
+        self.state == 'T'
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// It does not within `patience`.
+    pub(crate) fn wait(self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while Self::of(self.id).is_some_and(|now| now.started_at == self.started_at) {
+            assert!(Instant::now() < deadline, "{self:?} does not end within {patience:?}");
+            thread::sleep(LOOK);
+        }
     }
 }
 

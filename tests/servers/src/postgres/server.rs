@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::folder::{Folder, make};
 use crate::port::Port;
-use crate::process::{Process, tail};
+use crate::process::{Process, Running, tail};
 
 use super::installation::Installation;
 use super::template::{ADMINISTRATOR, Template};
@@ -143,11 +143,13 @@ impl PostgresServer {
     pub fn kill(&mut self) {
         let Some(mut process) = self.process.take() else { return };
         // Stopped first, so that it starts no more children; they would otherwise live on until they miss it.
-        process.signal(Signal::STOP);
-        for child in process.children() {
-            signal(child, Signal::KILL);
-        }
+        process.halt();
+        let children = process.children();
+        let running: Vec<Running> = children.iter().filter_map(|child| Running::of(*child)).collect();
+        children.into_iter().for_each(|child| signal(child, Signal::KILL));
         process.kill();
+        // While one of them is attached to the shared memory, no other server starts on the same data.
+        running.into_iter().for_each(|child| child.wait(STOP));
         self.forget_shared_memory();
     }
 
