@@ -101,7 +101,9 @@ async fn a_full_disk_holds_the_work_until_there_is_space_again() {
     mount.shell(&free).await;
     if let Some(ended) = ended {
         assert_eq!(ended.code(), Some(1));
-        assert_eq!(testbed.times_said("no space left"), 1);
+        let wanted =
+            format!("there is no space left for {mount_point}/testbed.db: free some and start again");
+        assert_eq!(testbed.times_said(&wanted), 1, "{}", testbed.log());
         testbed.until_quiet().await;
     } else {
         up.ends_well().await;

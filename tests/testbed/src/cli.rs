@@ -1,11 +1,13 @@
 //! The command line.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ackord_entities::database::{Database, DatabaseOptions};
+use ackord_entities::database::{Database, DatabaseError, DatabaseOptions};
 use ackord_migration::{Migrator, MigratorTrait};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use sea_orm::DbErr;
 
 use crate::publish::PublishArgs;
 use crate::up::UpArgs;
@@ -65,12 +67,41 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(Cli::parse().command)) {
+    let command = Cli::parse().command;
+    let file = command.file();
+    match runtime.block_on(run(command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("testbed: {error:#}");
+            eprintln!("testbed: {}", said(&error, file.as_deref()));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// As `ackord` says it: a file that is full, locked or read-only is named with the remedy, also where a statement was the first
+/// to find out.
+fn said(error: &anyhow::Error, file: Option<&Path>) -> String {
+    let statement = error.chain().find_map(|cause| cause.downcast_ref::<DbErr>());
+    match statement.zip(file).map(|(error, file)| DatabaseError::sqlite(file, error.clone())) {
+        Some(known) if !matches!(known, DatabaseError::Open { .. }) => format!("{known}: {error:#}"),
+        _ => format!("{error:#}"),
+    }
+}
+
+impl Command {
+    /// The SQLite file that it works on.
+    fn file(&self) -> Option<PathBuf> {
+        let (Self::Prepare { place }
+        | Self::Up { place, .. }
+        | Self::Publish { place, .. }
+        | Self::Audit { place }) = self;
+        (!place.is_url()).then(|| place.database.clone().into())
+    }
+}
+
+impl Place {
+    fn is_url(&self) -> bool {
+        self.database.contains("://")
     }
 }
 
@@ -101,8 +132,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn open(place: &Place, create: bool) -> anyhow::Result<Database> {
-    let is_url = place.database.contains("://");
-    let url = if is_url { place.database.clone() } else { format!("sqlite:{}", place.database) };
+    let url = if place.is_url() { place.database.clone() } else { format!("sqlite:{}", place.database) };
     Ok(DatabaseOptions { create, ..DatabaseOptions::new(url) }.open().await?)
 }
 
