@@ -16,6 +16,9 @@ use tokio::time::{Instant, timeout};
 /// After this long, what was waited for counts as never coming. Generous: a slow machine is no failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How much of the workers' log a failure shows.
+const LOG_LINES: usize = 300;
+
 /// Some of every kind that does not kill. `chain` makes three jobs of one.
 pub(crate) const MIXED: &[(&str, usize)] =
     &[("count", 40), ("slow", 12), ("long", 6), ("chain", 4), ("flaky", 4), ("doomed", 3)];
@@ -196,7 +199,7 @@ impl Testbed {
 
     /// Waits until an audit says so.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Audit) -> bool) -> Audit {
-        self.eventually(what, async || Some(self.audit().await).filter(&condition)).await
+        self.until_within(1, what, condition).await
     }
 
     /// The same for what may take so many times as long.
@@ -206,7 +209,10 @@ impl Testbed {
         what: &str,
         condition: impl Fn(&Audit) -> bool,
     ) -> Audit {
-        let found = async || Some(self.audit().await).filter(&condition);
+        let found = async || {
+            let audit = self.audit().await;
+            if condition(&audit) { Ok(audit) } else { Err(audit.in_short()) }
+        };
         self.eventually_within(PATIENCE * patience, what, found).await
     }
 
@@ -225,22 +231,29 @@ impl Testbed {
         self.whole_log().matches(what).count()
     }
 
-    pub(crate) async fn eventually<T>(&self, what: &str, condition: impl AsyncFnMut() -> Option<T>) -> T {
-        self.eventually_within(PATIENCE, what, condition).await
+    pub(crate) async fn eventually<T>(&self, what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+        let found = async || condition().await.ok_or_else(|| "not yet".to_owned());
+        self.eventually_within(PATIENCE, what, found).await
     }
 
+    /// The condition answers with what it waits for, or with what there is instead.
     async fn eventually_within<T>(
         &self,
         patience: Duration,
         what: &str,
-        mut condition: impl AsyncFnMut() -> Option<T>,
+        mut condition: impl AsyncFnMut() -> Result<T, String>,
     ) -> T {
         let deadline = Instant::now() + patience;
         loop {
-            if let Some(found) = condition().await {
-                return found;
-            }
-            assert!(Instant::now() < deadline, "it never came true: {what}\n{}", self.log());
+            let instead = match condition().await {
+                Ok(found) => return found,
+                Err(instead) => instead,
+            };
+            assert!(
+                Instant::now() < deadline,
+                "it never came true: {what}; at the end: {instead}\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -301,7 +314,7 @@ impl Testbed {
     pub(crate) fn log(&self) -> String {
         let log = self.whole_log();
         let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(60)..].join("\n")
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     fn whole_log(&self) -> String {
@@ -409,6 +422,27 @@ impl Audit {
     /// Whether every job has ended, no message waits and nobody holds a lease.
     pub(crate) fn is_at_rest(&self) -> bool {
         (self.unfinished(), self.outbox, self.leases) == (0, 0, 0)
+    }
+
+    /// What is not at rest yet.
+    fn in_short(&self) -> String {
+        let unfinished: Vec<String> = self
+            .kinds
+            .iter()
+            .filter(|(_, kind)| kind.unfinished > 0)
+            .map(|(name, kind)| format!("{} of {} {name} unfinished", kind.unfinished, kind.jobs))
+            .collect();
+        let Self { outbox, leases, suspects, .. } = self;
+        format!(
+            "{}; {outbox} in the outbox, {leases} leases, {suspects} suspects, {} effects",
+            unfinished.join(", "),
+            self.effects()
+        )
+    }
+
+    /// Jobs of all kinds that were given up.
+    pub(crate) fn dead(&self) -> usize {
+        self.kinds.values().flat_map(|kind| kind.dead.values()).sum()
     }
 
     /// Effects of all kinds.

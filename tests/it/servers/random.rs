@@ -24,14 +24,7 @@ async fn processes_killed_at_random_moments_lose_and_double_nothing(#[values(1, 
     let mut pair = [start(&testbed), start(&testbed)];
     let mut published = Vec::new();
     for round in 0..kills() {
-        let jobs = [
-            ("count", 5 + random.number(40)),
-            ("slow", 1 + random.number(8)),
-            ("long", 1 + random.number(4)),
-            ("chain", random.number(4)),
-            ("flaky", random.number(3)),
-            ("doomed", random.number(2)),
-        ];
+        let jobs = random.jobs();
         let milliseconds = random.below(20).to_string();
         let publisher = testbed.publisher(&["--milliseconds", &milliseconds], &jobs).spawn().unwrap();
         // The moments themselves, not waits for something.
@@ -52,6 +45,14 @@ async fn processes_killed_at_random_moments_lose_and_double_nothing(#[values(1, 
     let audit = audit.await;
     published.retain(|(_, number)| *number > 0);
     testbed.assert_clean(&audit, &published);
+    eprintln!(
+        "seed {} part {part}: {} kills, {} jobs, {} effects, {} dead letters",
+        random.seed(),
+        kills(),
+        audit.ids.len(),
+        audit.effects(),
+        audit.dead(),
+    );
     for up in pair {
         up.signal(Signal::TERM);
         up.ends_well().await;
