@@ -1,9 +1,11 @@
-//! A crash at each named step of a job's path: whatever is killed there, after the next start every accepted job has ended, with
-//! its effect once.
+//! A crash at each named step of a job's path, in each place: whatever is killed there, after the next start every accepted job
+//! has ended, with its effect once.
 
 use rstest::rstest;
+use rustix::process::Signal;
 
-use crate::process::{MIXED, Testbed};
+use crate::place::Place;
+use crate::process::{Audit, MIXED, Testbed};
 
 /// Dies at the step, the given number of times later than the first.
 fn fault(point: &str, earlier: usize) -> String {
@@ -13,6 +15,7 @@ fn fault(point: &str, earlier: usize) -> String {
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_at(
+    #[values(Place::File, Place::Servers)] place: Place,
     #[values(
         ("relay_before_publish", 1),
         ("relay_after_confirm", 1),
@@ -33,7 +36,7 @@ async fn a_worker_that_dies_at(
     #[values(false, true)] later: bool,
 ) {
     let (name, earlier) = point;
-    let mut testbed = Testbed::new().await;
+    let Some(mut testbed) = place.testbed().await else { return };
     testbed.publish(MIXED).await;
     let fault = fault(name, if later { earlier } else { 0 });
     testbed.up(&[], Some(&fault)).dies().await;
@@ -86,25 +89,63 @@ async fn a_worker_that_dies_again_at(
     testbed.assert_clean(&testbed.audit().await, MIXED);
 }
 
-/// Jobs that take turns: the dead one's lease keeps nobody waiting, and every waiter is woken.
+/// Jobs that take turns: the dead one's lease keeps nobody waiting for ever, and every waiter is woken.
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_jobs_share_a_lease_that_dies_at(
+    #[values(Place::File, Place::Servers)] place: Place,
     #[values(
         ("claim_before_commit", 2),
         ("after_claim_before_ack", 2),
         ("performing", 3),
         ("before_commit", 2),
-        ("after_commit_before_ack", 3)
+        ("after_commit_before_ack", 3),
+        ("put_back_before_commit", 0),
+        ("put_back_after_commit", 0)
     )]
     point: (&str, usize),
 ) {
     let jobs = [("long", 6)];
-    let mut testbed = Testbed::new().await;
+    let Some(mut testbed) = place.testbed().await else { return };
     testbed.publish_with(&["--key", "one"], &jobs).await;
+    if point.0.starts_with("put_back") {
+        // Somebody has to die first, so that there is something to put back.
+        testbed.up(&[], Some("performing=return")).dies().await;
+    }
     testbed.up(&[], Some(&fault(point.0, point.1))).dies().await;
     testbed.until_quiet().await;
     testbed.assert_clean(&testbed.audit().await, &jobs);
+}
+
+/// A worker dies while another goes on beside it: what was the dead one's comes to it by itself.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_beside_another_that_dies_at(
+    #[values(Place::Servers)] place: Place,
+    #[values(
+        "relay_after_confirm",
+        "received",
+        "performed",
+        "after_claim_before_ack",
+        "before_commit",
+        "after_commit_before_ack",
+        "in_the_middle_of_settling"
+    )]
+    point: &str,
+) {
+    let Some(mut testbed) = place.testbed().await else { return };
+    let dying = testbed.up(&[], Some(&fault(point, 0)));
+    let mut other = testbed.up(&[], None);
+    other.ready().await;
+    // So many, in small steps, that the one that is to die gets its share of each step.
+    for _ in 0..8 {
+        testbed.publish_with(&["--batch", "3"], MIXED).await;
+    }
+    dying.dies().await;
+    let audit = testbed.until("the other one ends the work", Audit::is_at_rest).await;
+    testbed.assert_clean(&audit, &[MIXED; 8].concat());
+    other.signal(Signal::TERM);
+    other.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,19 +2,31 @@
 
 use rstest::rstest;
 
+use crate::place::Place;
 use crate::process::Testbed;
 
 const NEIGHBOURS: &[(&str, usize)] =
     &[("count", 15), ("slow", 9), ("long", 5), ("chain", 3), ("flaky", 3), ("doomed", 2)];
-/// The first death makes a suspect, then come its recorded starts.
-const DEATHS: usize = 1 + 3;
+/// Recorded starts, after which it is given up.
+const STARTS: usize = 3;
+
+/// How often it kills: at first among its neighbours, until it is a suspect, then at each recorded start. A file says at the next
+/// start what was in flight, a message that merely came again is a suspect at its third delivery.
+fn deaths(place: Place) -> usize {
+    let among_its_neighbours = match place {
+        Place::File => 1,
+        Place::Servers => 2,
+    };
+    among_its_neighbours + STARTS
+}
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_kills_the_process_is_given_up_and_its_neighbours_succeed(
+    #[values(Place::File, Place::Servers)] place: Place,
     #[values("poison", "poison-commit", "poison-long")] poison: &str,
 ) {
-    let mut testbed = Testbed::new().await;
+    let Some(mut testbed) = place.testbed().await else { return };
     testbed.publish(NEIGHBOURS).await;
     testbed.publish(&[(poison, 1)]).await;
     testbed.publish(NEIGHBOURS).await;
@@ -22,9 +34,9 @@ async fn a_job_that_kills_the_process_is_given_up_and_its_neighbours_succeed(
     let deaths = testbed
         .supervise(async |testbed, _| testbed.publish(&[("count", 3), ("slow", 1), ("long", 1)]).await)
         .await;
-    assert_eq!(deaths, DEATHS, "{}", testbed.log());
+    assert_eq!(deaths, self::deaths(place), "{}", testbed.log());
     let mut jobs = [NEIGHBOURS, NEIGHBOURS, &[(poison, 1)]].concat();
-    jobs.extend([("count", 3 * DEATHS), ("slow", DEATHS), ("long", DEATHS)]);
+    jobs.extend([("count", 3 * deaths), ("slow", deaths), ("long", deaths)]);
     testbed.assert_clean(&testbed.audit().await, &jobs);
 }
 
@@ -47,6 +59,7 @@ async fn two_of_them_at_once_are_both_given_up(
     testbed.publish(NEIGHBOURS).await;
     let deaths = testbed.supervise(async |_, _| {}).await;
     // They share the first death when both were in flight at it.
-    assert!((2 * DEATHS - 1..=2 * DEATHS).contains(&deaths), "{deaths} deaths\n{}", testbed.log());
+    let most = 2 * self::deaths(Place::File);
+    assert!((most - 1..=most).contains(&deaths), "{deaths} deaths\n{}", testbed.log());
     testbed.assert_clean(&testbed.audit().await, &[NEIGHBOURS, NEIGHBOURS, &poisons].concat());
 }

@@ -14,14 +14,7 @@ async fn a_worker_killed_at_random_moments_under_load_loses_and_doubles_nothing(
     let mut testbed = Testbed::new().await;
     let mut published = Vec::new();
     for round in 0..rounds {
-        let jobs = [
-            ("count", 5 + random.number(40)),
-            ("slow", 1 + random.number(8)),
-            ("long", 1 + random.number(4)),
-            ("chain", random.number(4)),
-            ("flaky", random.number(3)),
-            ("doomed", random.number(2)),
-        ];
+        let jobs = random.jobs();
         let milliseconds = random.below(20).to_string();
         // A process of its own, while the worker starts, runs and dies.
         let publisher = testbed.publisher(&["--milliseconds", &milliseconds], &jobs).spawn().unwrap();
