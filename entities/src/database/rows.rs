@@ -2,7 +2,8 @@
 //!
 //! Postgres gets one array per column and `UNNEST`; SQLite gets one JSON text and `json_each`. Both appear in the
 //! statement as a table of the given name and columns. A column whose values are given as `Option` may hold NULL: on Postgres
-//! it travels as an array literal, since the driver's arrays hold no NULL.
+//! it travels as an array literal, since the driver's arrays hold no NULL. A column that has one value in all rows is not a
+//! column on the way but a single parameter: most are like that, and reading an array costs the server for each row.
 //!
 //! ```
 //! # use ackord_entities::database::{RowSet, Sql};
@@ -119,35 +120,67 @@ impl RowSet {
     column!(/** A column of booleans. */ bool, Bool, bool);
     column!(/** A column of times. */ time, Time, DateTime<Utc>);
 
-    fn len(&self) -> usize {
-        self.columns.first().map_or(0, |column| column.values.len())
-    }
-
     fn postgres(self, first: usize) -> (String, Vec<Value>) {
-        let casts: Vec<String> = (first..)
-            .zip(&self.columns)
-            .map(|(number, column)| {
+        let constant = self.constant();
+        let (mut listed, mut arrays, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        let mut values = Vec::with_capacity(self.columns.len());
+        for (column, constant) in self.columns.into_iter().zip(&constant) {
+            let (name, kind, number) = (column.name, column.values.postgres_type(), first + values.len());
+            if *constant {
+                match column.values.single() {
+                    Some(value) => {
+                        listed.push(format!("${number}::{kind} AS {name}"));
+                        values.push(value);
+                    }
+                    None => listed.push(format!("NULL::{kind} AS {name}")),
+                }
+            } else {
                 let through = if column.nullable { "::text" } else { "" };
-                format!("${number}{through}::{}[]", column.values.postgres_type())
-            })
-            .collect();
-        let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
-        let sql = format!("UNNEST({}) AS {}({})", casts.join(", "), self.name, names.join(", "));
-        (sql, self.columns.into_iter().map(Column::into_value).collect())
+                arrays.push(format!("${number}{through}::{kind}[]"));
+                listed.push(name.to_owned());
+                names.push(name);
+                values.push(column.into_value());
+            }
+        }
+        let (arrays, names, listed) = (arrays.join(", "), names.join(", "), listed.join(", "));
+        let sql = if constant.contains(&true) {
+            format!("(SELECT {listed} FROM UNNEST({arrays}) AS given({names})) AS {}", self.name)
+        } else {
+            format!("UNNEST({arrays}) AS {}({names})", self.name)
+        };
+        (sql, values)
     }
 
     fn sqlite(self, first: usize) -> (String, Vec<Value>) {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(index, column)| format!("{} AS {}", column.values.sqlite_expression(index), column.name))
+        let constant = self.constant();
+        let mut varying: Vec<Values> = Vec::new();
+        let mut values: Vec<Value> = vec![Value::String(None)];
+        let mut listed = Vec::new();
+        for (Column { name, values: column, .. }, constant) in self.columns.into_iter().zip(constant) {
+            if !constant {
+                listed.push(format!("{} AS {name}", column.sqlite_expression(varying.len())));
+                varying.push(column);
+            } else if let Some(value) = column.single() {
+                listed.push(format!("${} AS {name}", first + values.len()));
+                values.push(value);
+            } else {
+                listed.push(format!("NULL AS {name}"));
+            }
+        }
+        let sql = format!("(SELECT {} FROM json_each(${first})) AS {}", listed.join(", "), self.name);
+        let rows = varying.first().map_or(0, Values::len);
+        let rows: Vec<Json> = (0..rows)
+            .map(|row| Json::Array(varying.iter().map(|values| values.json(row)).collect()))
             .collect();
-        let sql = format!("(SELECT {} FROM json_each(${first})) AS {}", columns.join(", "), self.name);
-        let rows: Vec<Json> = (0..self.len())
-            .map(|row| Json::Array(self.columns.iter().map(|column| column.values.json(row)).collect()))
-            .collect();
-        (sql, vec![Json::Array(rows).to_string().into()])
+        values[0] = Json::Array(rows).to_string().into();
+        (sql, values)
+    }
+
+    /// Which columns have one value in every row: it travels once, and is read once. The first column never is one, for it says how many rows
+    /// there are.
+    fn constant(&self) -> Vec<bool> {
+        let columns = self.columns.iter().enumerate();
+        columns.map(|(index, column)| index > 0 && column.values.is_constant()).collect()
     }
 }
 
@@ -204,6 +237,38 @@ impl Values {
             Self::Real(values) => values.len(),
             Self::Bool(values) => values.len(),
             Self::Time(values) => values.len(),
+        }
+    }
+
+    /// Whether there are rows, and all have the same value.
+    fn is_constant(&self) -> bool {
+        fn same<T: PartialEq>(values: &[T]) -> bool {
+            values.split_first().is_some_and(|(first, rest)| rest.iter().all(|value| value == first))
+        }
+        match self {
+            Self::Uuid(values) => same(values),
+            Self::Text(values) => same(values),
+            Self::Int(values) => same(values),
+            Self::Big(values) => same(values),
+            Self::Real(values) => same(values),
+            Self::Bool(values) => same(values),
+            Self::Time(values) => same(values),
+        }
+    }
+
+    /// The value of the first row, unless it is missing.
+    fn single(self) -> Option<Value> {
+        fn first<T: Into<Value>>(values: Vec<Option<T>>) -> Option<Value> {
+            values.into_iter().next().flatten().map(Into::into)
+        }
+        match self {
+            Self::Uuid(values) => first(values),
+            Self::Text(values) => first(values),
+            Self::Int(values) => first(values),
+            Self::Big(values) => first(values),
+            Self::Real(values) => first(values),
+            Self::Bool(values) => first(values),
+            Self::Time(values) => first(values),
         }
     }
 
@@ -373,6 +438,45 @@ mod tests {
             assert_eq!(found[0].try_get::<DateTime<Utc>>("", "at").unwrap(), now);
             assert_eq!(found[1].try_get::<Option<DateTime<Utc>>>("", "missing").unwrap(), Some(now));
             assert_eq!(found[0].try_get::<Option<Uuid>>("", "other").unwrap(), Some(ids[1]));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_column_with_one_value_arrives_in_every_row() {
+        for database in TestDatabase::each().await {
+            let database = database.database();
+            let (ids, other) = ([Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()], Uuid::now_v7());
+            let now = crate::clock::machine_now();
+            let rows = RowSet::new("r")
+                .uuid("id", ids)
+                .string("name", ["it's \"quoted\""; 3].map(ToOwned::to_owned))
+                .string("none", [None::<String>, None, None])
+                .int("number", [7; 3])
+                .big("large", [Some(1_i64 << 40); 3])
+                .time("at", [now; 3])
+                .int("varying", [1, 2, 3])
+                .uuid("other", [Some(other); 3])
+                .real("share", [0.5; 3])
+                .bool("flag", [true; 3]);
+            let statement = Sql::new(database.backend())
+                .text("SELECT * FROM ")
+                .rows(rows)
+                .text(" ORDER BY varying")
+                .build();
+            let found = database.read().query_all_raw(statement).await.unwrap();
+            assert_eq!(found.len(), 3);
+            for (row, (id, varying)) in found.iter().zip(ids.into_iter().zip(1..)) {
+                assert_eq!(row.try_get::<Uuid>("", "id").unwrap(), id);
+                assert_eq!(row.try_get::<i32>("", "varying").unwrap(), varying);
+                assert_eq!(row.try_get::<String>("", "name").unwrap(), "it's \"quoted\"");
+                assert_eq!(row.try_get::<Option<String>>("", "none").unwrap(), None);
+                assert_eq!(row.try_get::<i32>("", "number").unwrap(), 7);
+                assert_eq!(row.try_get::<i64>("", "large").unwrap(), 1 << 40);
+                assert_eq!(row.try_get::<DateTime<Utc>>("", "at").unwrap(), now);
+                assert_eq!(row.try_get::<Uuid>("", "other").unwrap(), other);
+                assert!((row.try_get::<f64>("", "share").unwrap() - 0.5).abs() < 1e-15);
+                assert!(row.try_get::<bool>("", "flag").unwrap());
+            }
         }
     }
 
