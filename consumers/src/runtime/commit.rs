@@ -1,8 +1,10 @@
 //! Group commit: takes what is finished, and runs transactions over it until it is through.
 //!
-//! There is one flush in flight and no timer: what finishes while a flush runs joins the next one, so a group is as large as
-//! the database is slow. When a group cannot be committed as one, its jobs are kept apart further and further, and never put
-//! together again: a savepoint each, then a transaction each.
+//! There is no timer: what finishes while a flush runs joins the next one, so a group is as large as the database is slow. On
+//! Postgres two flushes of a kind overlap, so that one works while the other waits for the disk; SQLite has one writer.
+//!
+//! When a group cannot be committed as one, its jobs are kept apart further and further, and never put together again: a
+//! savepoint each, then a transaction each.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,8 +13,10 @@ use std::time::Duration;
 use ackord_entities::error_chain;
 use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::dead_letter::Reason;
+use ackord_producer::broker::Tag;
+use futures::future::join_all;
 use sea_orm::{DbBackend, DbErr};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tracing::{error, info, warn};
 
 use super::desk::is_passing;
@@ -26,15 +30,30 @@ use crate::trace;
 /// After so many lost connections in one job's own commit half, the half is to blame.
 const INTERRUPTIONS: u32 = 3;
 
+/// Transactions of one kind at once, where the database can do them at once.
+const OVERLAPPING: usize = 2;
+
 /// Commits what arrives, until nothing can arrive any more.
-pub(crate) async fn run(flusher: Flusher, mut finished: mpsc::UnboundedReceiver<Item>) {
+pub(crate) async fn run(flusher: Flusher, finished: mpsc::UnboundedReceiver<Item>) {
+    let at_once = match flusher.shared.database.backend() {
+        DbBackend::Postgres => OVERLAPPING,
+        _ => 1,
+    };
+    let finished = Mutex::new(finished);
+    join_all((0..at_once).map(|_| commit_groups(&flusher, &finished))).await;
+}
+
+async fn commit_groups(flusher: &Flusher, finished: &Mutex<mpsc::UnboundedReceiver<Item>>) {
     let most = flusher.handler.spec().max_group.max(1);
-    let mut group = Vec::with_capacity(most);
-    while finished.recv_many(&mut group, most).await > 0 {
+    loop {
+        let mut group = Vec::with_capacity(most);
+        if finished.lock().await.recv_many(&mut group, most).await == 0 {
+            return;
+        }
         let _step = flusher.shared.commit_step(flusher.handler.spec().kind);
         // A suspect that runs at the moment runs alone.
         let _together = flusher.shared.suspects.alone.read().await;
-        flusher.commit(std::mem::take(&mut group)).await;
+        flusher.commit(group).await;
     }
 }
 
@@ -54,6 +73,8 @@ impl Flusher {
     async fn through(&self, mut items: Vec<Item>, mut mode: Mode) {
         let mut outages = 0;
         let mut interruptions = 0;
+        let channels = Channels::of(&items);
+        channels.in_commit();
         while !self.shared.stop_committing.is_cancelled() {
             let spans = trace::commit(&items);
             let result = tokio::select! {
@@ -68,6 +89,7 @@ impl Flusher {
                 }
                 Err(trouble) => trouble,
             };
+            channels.held_up();
             self.shared.meter(self.handler.spec().kind).rolled_back();
             match trouble {
                 Trouble::Database { error, in_handler } if is_passing(&error) => {
@@ -170,18 +192,48 @@ impl Flusher {
 
     fn settle(&self, items: &[Item], answers: &[Option<Answer>]) {
         self.shared.suspects.clear(items.iter().filter(|item| item.was_suspect).filter_map(|item| item.id));
-        let mut channels: Vec<(&Arc<Settlements>, Vec<_>)> = Vec::new();
-        for (item, answer) in items.iter().zip(answers) {
-            let (Expect::Delivery(tag, settlements), Some(answer)) = (&item.expect, answer) else { continue };
-            match channels.iter_mut().find(|(known, _)| Arc::ptr_eq(known, settlements)) {
-                Some((_, batch)) => batch.push((*tag, *answer)),
-                None => channels.push((settlements, vec![(*tag, *answer)])),
-            }
-        }
-        for (settlements, batch) in channels {
+        let answered = items.iter().zip(answers).filter_map(|(item, answer)| Some((item, (*answer)?)));
+        let answered = answered.filter_map(|(item, answer)| match &item.expect {
+            Expect::Delivery(tag, settlements) => Some((settlements, (*tag, answer))),
+            Expect::Claim { .. } => None,
+        });
+        for (settlements, batch) in by_channel(answered) {
             settlements.settle(&batch);
         }
     }
+}
+
+/// The deliveries of a transaction, by the consumer that they came from: nearly always one, two after a reconnect.
+struct Channels(Vec<(Arc<Settlements>, Vec<Tag>)>);
+
+impl Channels {
+    fn of(items: &[Item]) -> Self {
+        Self(by_channel(items.iter().filter_map(|item| match &item.expect {
+            Expect::Delivery(tag, settlements) => Some((settlements, *tag)),
+            Expect::Claim { .. } => None,
+        })))
+    }
+
+    fn in_commit(&self) {
+        self.0.iter().for_each(|(settlements, tags)| settlements.in_commit(tags));
+    }
+
+    fn held_up(&self) {
+        self.0.iter().for_each(|(settlements, tags)| settlements.held_up(tags));
+    }
+}
+
+fn by_channel<'a, T>(
+    deliveries: impl Iterator<Item = (&'a Arc<Settlements>, T)>,
+) -> Vec<(Arc<Settlements>, Vec<T>)> {
+    let mut channels: Vec<(Arc<Settlements>, Vec<T>)> = Vec::new();
+    for (settlements, one) in deliveries {
+        match channels.iter_mut().find(|(known, _)| Arc::ptr_eq(known, settlements)) {
+            Some((_, batch)) => batch.push(one),
+            None => channels.push((Arc::clone(settlements), vec![one])),
+        }
+    }
+    channels
 }
 
 /// Its own texts are not to be trusted: one of them may be what cannot be written.

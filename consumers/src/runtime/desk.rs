@@ -1,8 +1,11 @@
 //! Where each job of a transaction is dealt with: one function for each thing that can become of it.
 
+use std::collections::HashSet;
+
 use ackord_entities::clock::later;
 use ackord_entities::database::{Fault, classify, timed_out};
 use ackord_entities::error_chain;
+use ackord_entities::ids::JobId;
 use ackord_entities::jobs::{KindSpec, OnDuplicate};
 use ackord_entities::queue::attempt::{self, Outcome as AttemptOutcome, Record};
 use ackord_entities::queue::dead_letter::{NewLetter, Reason};
@@ -72,12 +75,13 @@ impl<'t> Desk<'t> {
         tx: &'t DatabaseTransaction,
         now: DateTime<Utc>,
         items: usize,
+        ended_ahead: HashSet<JobId>,
     ) -> Self {
         Self {
             flusher,
             tx,
             now,
-            ledger: Ledger::default(),
+            ledger: Ledger { ended_ahead, ..Ledger::default() },
             answers: vec![None; items],
             waits: Vec::new(),
             run_again: Vec::new(),
@@ -518,9 +522,6 @@ pub(super) fn is_passing(error: &DbErr) -> bool {
 }
 
 /// The row of a job that a claim reads outside of a group.
-pub(super) async fn lock_one(
-    tx: &DatabaseTransaction,
-    id: ackord_entities::ids::JobId,
-) -> Result<Option<Fence>, DbErr> {
+pub(super) async fn lock_one(tx: &DatabaseTransaction, id: JobId) -> Result<Option<Fence>, DbErr> {
     Ok(job::lock(tx, &[id]).await?.pop())
 }

@@ -1,7 +1,7 @@
 //! The transaction: claims every job of a group by the fence, runs the commit halves, writes what became of each.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,6 +67,14 @@ pub(crate) struct Flusher {
     pub(crate) handler: Arc<dyn ErasedHandler>,
 }
 
+/// The rows of a group's jobs, made or locked by its transaction.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) fences: HashMap<JobId, Fence>,
+    /// Made a moment ago, and written as if their commit halves had succeeded.
+    ended_ahead: HashSet<JobId>,
+}
+
 /// A job whose commit half runs now.
 struct Ready<'i> {
     case: Case<'i>,
@@ -98,10 +106,10 @@ impl Flusher {
         let began = Instant::now();
         let tx = self.shared.database.begin().await?;
         let now = self.shared.database.clock().now(&tx).await?;
-        let rows = self.lock_rows(&tx, items, now).await?;
+        let Rows { fences: rows, ended_ahead } = self.lock_rows(&tx, items, now, mode).await?;
         let held = verify_leases(&tx, items).await?;
         fault::point("claimed_in_transaction");
-        let mut desk = Desk::new(self, &tx, now, items.len());
+        let mut desk = Desk::new(self, &tx, now, items.len(), ended_ahead);
         let mut ready = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let row = item.id.and_then(|id| rows.get(&id));
@@ -134,30 +142,57 @@ impl Flusher {
         Ok(answers)
     }
 
-    /// Locks the rows of the items in the order of their ids, and makes those that a direct publish has not made yet.
+    /// Makes the rows of the direct publishes that have none yet, and locks those of all the others in the order of their ids.
+    ///
+    /// A direct publish comes with its first message, mostly: so it is made without a look, and nobody else can see it before the
+    /// commit. Where everything says that it will have succeeded by then, it is written so at once.
     pub(super) async fn lock_rows(
         &self,
         tx: &DatabaseTransaction,
         items: &[Item],
         now: DateTime<Utc>,
-    ) -> Result<HashMap<JobId, Fence>, DbErr> {
-        let ids: Vec<JobId> = items.iter().filter_map(|item| item.id).collect();
-        let mut rows: HashMap<JobId, Fence> =
-            job::lock(tx, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
-        let missing: Vec<NewJob> = items.iter().filter_map(|item| self.direct_row(item, &rows)).collect();
-        if !missing.is_empty() {
-            job::insert(tx, &missing, now).await?;
-            // Also those that somebody else made in between: the insert waited for him.
-            let made: Vec<JobId> = missing.iter().map(|new| new.id).collect();
-            rows.extend(job::lock(tx, &made).await?.into_iter().map(|row| (row.id, row)));
+        mode: Mode,
+    ) -> Result<Rows, DbErr> {
+        let (mut plain, mut others) = (Vec::new(), Vec::new());
+        for item in items {
+            let Some(new) = self.direct_row(item) else { continue };
+            let is_plain = mode == Mode::Group && self.is_plain(item);
+            if is_plain { &mut plain } else { &mut others }.push(new);
+        }
+        let mut rows = Rows::default();
+        if !plain.is_empty() {
+            plain.sort_unstable_by_key(|new| new.id);
+            rows.ended_ahead.extend(job::insert_ended(tx, &plain, now).await?);
+        }
+        let mut made = rows.ended_ahead.clone();
+        if !others.is_empty() {
+            others.sort_unstable_by_key(|new| new.id);
+            made.extend(job::insert(tx, &others, now).await?);
+        }
+        let new = plain.iter().chain(&others).filter(|new| made.contains(&new.id));
+        rows.fences = new.map(|new| (new.id, Fence::of_new(new, now))).collect();
+        let there: Vec<JobId> =
+            items.iter().filter_map(|item| item.id).filter(|id| !made.contains(id)).collect();
+        if !there.is_empty() {
+            // Also those that somebody else has made in between: the insert waited for him.
+            rows.fences.extend(job::lock(tx, &there).await?.into_iter().map(|row| (row.id, row)));
         }
         Ok(rows)
     }
 
-    fn direct_row(&self, item: &Item, rows: &HashMap<JobId, Fence>) -> Option<NewJob> {
-        let id = item.id.filter(|id| !rows.contains_key(id))?;
+    /// Whether nothing stands between this new job and its success but its commit half.
+    fn is_plain(&self, item: &Item) -> bool {
+        !self.handler.spec().performs
+            && matches!(item.work, Work::Unperformed)
+            && item.turn.is_some()
+            && item.started.is_none()
+    }
+
+    fn direct_row(&self, item: &Item) -> Option<NewJob> {
+        let id = item.id?;
         let spec = self.handler.spec();
-        let usable = !matches!(item.work, Work::GiveUp(..)) && item.is_delivery();
+        // What could be read and is given up all the same ends its job: nobody may perform it any more.
+        let usable = (item.turn.is_some() || !matches!(item.work, Work::GiveUp(..))) && item.is_delivery();
         if !usable || judge(item.message.seq, None, spec) != Verdict::MakeRow {
             return None;
         }

@@ -1,10 +1,13 @@
 //! What one transaction has decided, collected job by job and written set by set.
 
+use std::collections::HashSet;
+
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::attempt::{self, Record};
 use ackord_entities::queue::dead_letter::{self, NewLetter};
 use ackord_entities::queue::job::{self, Transition};
 use ackord_entities::queue::outbox::{self, NewMessage};
+use ackord_entities::queue::state::JobState;
 use ackord_entities::queue::{lease, suspect};
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr};
@@ -20,6 +23,8 @@ pub(crate) struct Ledger {
     pub(crate) leases_end: Vec<JobId>,
     /// Suspects that got through.
     pub(crate) cleared: Vec<JobId>,
+    /// Jobs that this transaction has made and written as succeeded at once.
+    pub(crate) ended_ahead: HashSet<JobId>,
 }
 
 impl Ledger {
@@ -27,7 +32,10 @@ impl Ledger {
     ///
     /// # Errors
     /// Whatever the database answers; a transition that did not apply is `RecordNotUpdated`.
-    pub(crate) async fn write(self, tx: &DatabaseTransaction, now: DateTime<Utc>) -> Result<(), DbErr> {
+    pub(crate) async fn write(mut self, tx: &DatabaseTransaction, now: DateTime<Utc>) -> Result<(), DbErr> {
+        // What came as was expected stands there already.
+        self.transitions.retain(|one| !(is_plain_success(one) && self.ended_ahead.remove(&one.id)));
+        job::reopen(tx, &self.ended_ahead.into_iter().collect::<Vec<_>>()).await?;
         let moved = job::transition(tx, &self.transitions, now).await?;
         if moved != self.transitions.len() as u64 {
             return Err(DbErr::RecordNotUpdated);
@@ -43,4 +51,13 @@ impl Ledger {
         }
         suspect::clear(tx, &self.cleared).await
     }
+}
+
+/// Whether it is what [`job::insert_ended`] writes.
+fn is_plain_success(transition: &Transition) -> bool {
+    transition.state == JobState::Succeeded
+        && (transition.seq, transition.next_seq, transition.attempt, transition.deferrals) == (1, 1, 1, 0)
+        && transition.started_at.is_none()
+        && transition.error.is_none()
+        && transition.result.is_none()
 }

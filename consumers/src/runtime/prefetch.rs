@@ -11,6 +11,9 @@ use ackord_entities::jobs::KindSpec;
 /// Of the broker's patience, the part that is left for commits and for its own check, which comes once a minute.
 const MARGIN: u32 = 10;
 
+/// Full groups that are held: two that are committed, one that waits behind them, one on its way.
+const AHEAD: usize = 4;
+
 /// How a kind takes deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taking {
@@ -43,7 +46,7 @@ pub(crate) fn taking(
     concurrency: usize,
     consumer_timeout: Duration,
 ) -> Result<Taking, TooSlow> {
-    let enough = concurrency + 2 * spec.max_group;
+    let enough = concurrency + AHEAD * spec.max_group;
     if !spec.performs {
         return Ok(Taking::Ahead(enough));
     }
@@ -84,10 +87,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case::fast_enough_for_all(5, false, Taking::Ahead(208))]
+    #[case::fast_enough_for_all(5, false, Taking::Ahead(408))]
     #[case::two_rounds_of_ten_minutes(600, false, Taking::Ahead(16))]
     #[case::one_round(27 * 60, false, Taking::Ahead(8))]
-    #[case::handed_over_and_fast(5, true, Taking::Ahead(208))]
+    #[case::handed_over_and_fast(5, true, Taking::Ahead(408))]
     #[case::handed_over_and_as_slow_as_the_broker_is_patient(30 * 60, true, Taking::WhenFree)]
     fn what_is_held_gets_through_in_time(
         #[case] timeout_s: u64,
@@ -107,6 +110,6 @@ mod tests {
     fn a_kind_without_a_slow_half_holds_its_groups_whatever_its_limit() {
         let mut short = spec(3600, false);
         short.performs = false;
-        assert_eq!(taking(&short, 8, HALF_AN_HOUR), Ok(Taking::Ahead(208)));
+        assert_eq!(taking(&short, 8, HALF_AN_HOUR), Ok(Taking::Ahead(408)));
     }
 }
