@@ -65,7 +65,7 @@ const LINES: [(&str, &str); 7] = [
     ("each_two", "a statement for each job, savepoints, two connections, jobs/s"),
     ("p50_ms", "direct publish to commit, p50, ms"),
     ("p99_ms", "direct publish to commit, p99, ms"),
-    ("cpu_per_1000", "processor seconds of this process per 1,000 jobs as a set"),
+    ("cpu_us_set_worker", "effect as a set: processor time of this process, µs a job"),
 ];
 
 #[tokio::main]
@@ -106,7 +106,7 @@ async fn measure(options: &Options, broker: &Broker, table: &Table, lines: &mut 
             let taken = consume::all(broker, &options.database, shape, options.jobs, options.group).await?;
             if shape == Shape::Set {
                 let spent = cpu_seconds(std::process::id()).unwrap_or_default() - before;
-                lines[6].push(spent * 1e3 / options.jobs as f64);
+                lines[6].push(spent * 1e6 / options.jobs as f64);
             }
             lines[line].push(options.jobs as f64 / taken.as_secs_f64());
             table.audit(options.jobs).await?;

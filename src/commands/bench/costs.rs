@@ -72,32 +72,29 @@ pub(super) struct Taken {
 /// The costs of several measurements.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Costs {
-    /// Seconds of processor time per 1,000 jobs, by process.
-    pub(super) cpu: Vec<(String, Series)>,
+    /// Microseconds of processor time per job, by what was measured and by process.
+    pub(super) cpu: Vec<((&'static str, String), Series)>,
     /// Share of the time during which a transaction was open.
-    pub(super) in_transactions: Series,
-    /// Processors that were busy in this process, on average.
-    pub(super) busy: Series,
+    pub(super) in_transactions: Vec<(&'static str, Series)>,
 }
 
 impl Costs {
-    /// Adds a measurement.
+    /// Adds a measurement of `what`.
     #[allow(clippy::cast_precision_loss, reason = "a count becomes a rate")]
-    pub(super) fn add(&mut self, taken: &Taken) {
+    pub(super) fn add(&mut self, what: &'static str, taken: &Taken) {
         for (name, seconds) in &taken.spent.cpu {
-            let per_thousand = seconds * 1e3 / taken.jobs as f64;
-            if let Some((_, series)) = self.cpu.iter_mut().find(|(known, _)| known == name) {
-                series.push(per_thousand);
-            } else {
-                let mut series = Series::default();
-                series.push(per_thousand);
-                self.cpu.push((name.clone(), series));
-            }
+            push(&mut self.cpu, (what, name.clone()), seconds * 1e6 / taken.jobs as f64);
         }
-        let seconds = taken.time.as_secs_f64();
-        self.in_transactions.push(taken.spent.commit / seconds);
-        self.busy.push(taken.spent.cpu.first().map_or(f64::NAN, |(_, spent)| spent / seconds));
+        push(&mut self.in_transactions, what, taken.spent.commit / taken.time.as_secs_f64());
     }
+}
+
+fn push<K: PartialEq>(all: &mut Vec<(K, Series)>, key: K, value: f64) {
+    let place = all.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+        all.push((key, Series::default()));
+        all.len() - 1
+    });
+    all[place].1.push(value);
 }
 
 #[cfg(test)]

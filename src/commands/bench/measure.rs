@@ -129,11 +129,17 @@ pub(super) async fn worker_alone<const SHAPE: u8>(
 }
 
 /// Through `enqueue`, outbox, relay and worker: from the first transaction to the last commit.
-pub(super) async fn end_to_end(ground: &Ground, jobs: usize) -> anyhow::Result<f64> {
+pub(super) async fn end_to_end(
+    ground: &Ground,
+    jobs: usize,
+    watched: &[Watched],
+    steps: &PrometheusHandle,
+) -> anyhow::Result<Taken> {
     let recorder = Recorder::new(jobs);
     let (relay, worker) = (relay(ground), worker::<SET>(ground, &recorder)?);
     let first = ground.note_published(jobs);
     let payloads: Vec<Measured<SET>> = (first..first + jobs).map(Measured::new).collect();
+    let before = Meter::read(watched, steps);
     let begun = Instant::now();
     for batch in payloads.chunks(BATCH) {
         let tx = ground.database.begin().await?;
@@ -143,9 +149,10 @@ pub(super) async fn end_to_end(ground: &Ground, jobs: usize) -> anyhow::Result<f
         ground.doorbell.ring();
     }
     let time = last(&recorder, jobs).await?.duration_since(begun);
+    let spent = Meter::read(watched, steps).since(&before);
     relay.stop().await?;
     worker.stop().await?;
-    Ok(rate(jobs, time))
+    Ok(Taken { rate: rate(jobs, time), jobs, time, spent })
 }
 
 /// Resident memory in MB while 1,000 deliveries wait for their answer. They go back unharmed.

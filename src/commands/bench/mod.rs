@@ -92,15 +92,18 @@ impl BenchArgs {
             report.publish.push(measure::publish(ground, jobs).await?);
             let set = measure::worker_alone::<SET>(ground, jobs, &self.cpu, steps).await?;
             report.set.push(set.rate);
-            report.costs.add(&set);
+            report.costs.add("set", &set);
             report.publish.push(measure::publish(ground, jobs).await?);
             let each = measure::worker_alone::<EACH>(ground, jobs, &self.cpu, steps).await?;
             report.each.push(each.rate);
+            report.costs.add("each", &each);
             // Behind a backlog, a job's way from its publishing would be the backlog's.
             if self.backlog > 0 {
                 continue;
             }
-            report.end_to_end.push(measure::end_to_end(ground, jobs).await?);
+            let end_to_end = measure::end_to_end(ground, jobs, &self.cpu, steps).await?;
+            report.end_to_end.push(end_to_end.rate);
+            report.costs.add("end_to_end", &end_to_end);
             if self.seconds > 0 {
                 report
                     .direct

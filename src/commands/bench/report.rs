@@ -66,7 +66,7 @@ impl Report {
 
     fn lines(&self) -> Vec<(String, String, &Series)> {
         let load = self.args.load;
-        let mut lines = vec![
+        let lines = [
             ("publish", "publish, confirmed, jobs/s".to_owned(), &self.publish),
             ("set", "worker, effect as a set, jobs/s".to_owned(), &self.set),
             ("each", "worker, a plain commit for each job, jobs/s".to_owned(), &self.each),
@@ -76,18 +76,14 @@ impl Report {
             ("outbox_p50_ms", format!("enqueue to commit at {load}/s, p50, ms"), &self.outbox.p50),
             ("outbox_p99_ms", format!("enqueue to commit at {load}/s, p99, ms"), &self.outbox.p99),
             ("memory_mb", "resident memory with 1,000 unsettled deliveries, MB".to_owned(), &self.memory),
-            (
-                "in_transactions",
-                "effect as a set: share of the time in transactions".to_owned(),
-                &self.costs.in_transactions,
-            ),
-            ("busy", "effect as a set: processors busy in the worker".to_owned(), &self.costs.busy),
         ];
         let mut lines: Vec<(String, String, &Series)> =
-            lines.drain(..).map(|(key, name, series)| (key.to_owned(), name, series)).collect();
-        lines.extend(self.costs.cpu.iter().map(|(name, series)| {
-            let text = format!("effect as a set: processor seconds of {name} per 1,000 jobs");
-            (format!("cpu_{name}_per_1000"), text, series)
+            lines.into_iter().map(|(key, name, series)| (key.to_owned(), name, series)).collect();
+        lines.extend(self.costs.in_transactions.iter().map(|(what, series)| {
+            (format!("in_transactions_{what}"), format!("{what}: share of the time in transactions"), series)
+        }));
+        lines.extend(self.costs.cpu.iter().map(|((what, name), series)| {
+            (format!("cpu_us_{what}_{name}"), format!("{what}: processor time of {name}, µs a job"), series)
         }));
         lines
     }
