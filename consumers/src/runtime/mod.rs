@@ -25,6 +25,7 @@
 //! | `desk` | decides for each job of it |
 //! | `ledger` | what a transaction has decided, written set by set |
 //! | `settle` | answers the broker after the commit |
+//! | `starter` | finds out whether the process that started a suspect last has outlived it |
 //! | `suspects` | knows what was in flight when the process died |
 //! | `outage` | whether the database takes what is written, and the probe that finds out |
 //! | `progress` | compares what waits in a queue with what arrives |
@@ -51,6 +52,7 @@ mod run;
 mod settle;
 pub(crate) mod shared;
 mod sort;
+mod starter;
 pub(crate) mod suspects;
 pub(crate) mod watch;
 

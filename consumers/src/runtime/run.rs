@@ -16,8 +16,13 @@ use super::flush::Flusher;
 use super::item::{Expect, Item, Keeper, Started, Work};
 use super::perform::{Performed, perform};
 use super::sort::Waiting;
+use super::starter::Judged;
+use super::suspects::{Recorded, killed_worker};
 use crate::handler::Context;
 use crate::trace;
+
+/// The time between two looks at a process whose sign of life is waited for.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The worker was told to stop.
 struct Stopped;
@@ -129,57 +134,80 @@ impl Flusher {
     /// A job that may have killed a process: its start is recorded first, no other suspect runs beside it, and after the last
     /// allowed start it is given up. It is committed here, by itself.
     pub(super) async fn run_suspect(&self, job: Waiting, id: JobId) -> Option<Item> {
-        let _turn = tokio::select! {
-            turn = self.shared.suspects.turn.lock() => turn,
-            // A drain: it was not started, so nothing is recorded.
-            () = self.shared.stop_performing.cancelled() => {
-                let mut item = job.item;
-                item.work = Work::HandBack;
-                return Some(item);
-            }
-        };
-        let _alone =
-            if self.handler.spec().hand_over { None } else { Some(self.shared.suspects.alone.write().await) };
-        info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died, or came for the third time");
-        let item = match self.recorded_start(id).await {
-            Err(Stopped) => {
-                let mut item = job.item;
-                item.work = Work::HandBack;
-                Some(item)
-            }
-            Ok(Some(starts)) => {
-                let Waiting { mut item, decoded, .. } = job;
-                let seq = item.message.seq.unwrap_or(1);
-                item.turn = Some(self.handler.turn(decoded, id, starts, seq, item.traceparent()));
-                item.work = super::suspects::killed_worker(starts);
-                item.was_suspect = true;
-                Some(item)
-            }
-            Ok(None) => {
-                let Some(mut item) = self.run(job, id).await else {
-                    // It was put off and never began: that start was none.
-                    self.shared.take_back_start(id).await;
-                    return None;
-                };
-                item.was_suspect = true;
-                Some(item)
-            }
-        };
-        if let Some(item) = item {
+        loop {
+            let Ok(judged) = self.judged_start(id).await else { return Some(handed_back(job)) };
+            let _turn = tokio::select! {
+                turn = self.shared.suspects.turn.lock() => turn,
+                // A drain: it was not started, so nothing is recorded.
+                () = self.shared.stop_performing.cancelled() => return Some(handed_back(job)),
+            };
+            let _alone = if self.handler.spec().hand_over {
+                None
+            } else {
+                Some(self.shared.suspects.alone.write().await)
+            };
+            let item = match self.recorded_start(id, &judged).await {
+                Err(Stopped) => return Some(handed_back(job)),
+                Ok(Recorded::Overtaken) => continue,
+                Ok(Recorded::Exhausted(starts)) => self.exhausted(job, id, starts),
+                Ok(Recorded::Begin) => {
+                    info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died, or came for the third time");
+                    let Some(mut item) = self.run(job, id).await else {
+                        // It was put off and never began: that start was none.
+                        self.shared.take_back_start(id).await;
+                        return None;
+                    };
+                    item.was_suspect = true;
+                    item
+                }
+            };
             self.commit(vec![item]).await;
+            return None;
         }
-        None
     }
 
-    /// Records a suspect's start, however long the database is away. `Some`: it was started often enough, do not.
+    fn exhausted(&self, job: Waiting, id: JobId, starts: u32) -> Item {
+        let Waiting { mut item, decoded, .. } = job;
+        let seq = item.message.seq.unwrap_or(1);
+        item.turn = Some(self.handler.turn(decoded, id, starts, seq, item.traceparent()));
+        item.work = killed_worker(starts);
+        item.was_suspect = true;
+        item
+    }
+
+    /// Waits until it is known what became of the newest start, however long the database is away.
+    ///
+    /// # Errors
+    /// The worker was told to stop first.
+    async fn judged_start(&self, id: JobId) -> Result<Judged, Stopped> {
+        let (mut vigil, mut outages) = (None, 0);
+        loop {
+            match self.shared.judge_newest_start(id, &mut vigil).await {
+                Ok(Some(judged)) => return Ok(judged),
+                Ok(None) => tokio::select! {
+                    () = self.shared.stop_performing.cancelled() => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                },
+                Err(error) => {
+                    outages += 1;
+                    self.wait_for_the_database(&error, outages).await;
+                }
+            }
+            if self.shared.stop_performing.is_cancelled() {
+                return Err(Stopped);
+            }
+        }
+    }
+
+    /// Records a suspect's start, however long the database is away.
     ///
     /// # Errors
     /// The worker was told to stop first; no start was recorded.
-    async fn recorded_start(&self, id: JobId) -> Result<Option<u32>, Stopped> {
+    async fn recorded_start(&self, id: JobId, judged: &Judged) -> Result<Recorded, Stopped> {
         let mut outages = 0;
         loop {
-            match self.shared.record_start(id).await {
-                Ok(starts) => return Ok(starts),
+            match self.shared.record_start(id, judged).await {
+                Ok(recorded) => return Ok(recorded),
                 Err(_) if self.shared.stop_performing.is_cancelled() => return Err(Stopped),
                 Err(error) => {
                     outages += 1;
@@ -188,4 +216,10 @@ impl Flusher {
             }
         }
     }
+}
+
+fn handed_back(job: Waiting) -> Item {
+    let mut item = job.item;
+    item.work = Work::HandBack;
+    item
 }

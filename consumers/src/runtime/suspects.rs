@@ -3,7 +3,8 @@
 //! A small file beside an embedded database has a slot of 16 bytes for each job in flight. It is written without fsync: the
 //! death of a process does not lose what it wrote, and after a power cut nobody is to blame. What stands in it at the next
 //! start is a suspect; so is what a broker hands over for the third time. A suspect's start is recorded before it, and no
-//! other suspect runs beside it: what is counted for a death ran alone among the suspects.
+//! other suspect runs beside it: what is counted for a death ran alone among the suspects. What became of the start before is
+//! found out first, see `starter.rs`: a process that outlived it was not killed by it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -21,6 +22,7 @@ use sea_orm::prelude::Uuid;
 
 use super::item::Work;
 use super::shared::Shared;
+use super::starter::Judged;
 use crate::handler::Failure;
 
 const SLOT: usize = 16;
@@ -45,6 +47,19 @@ struct Book {
     free: Vec<usize>,
     /// Suspects, with the slot that keeps them one over the next death.
     suspects: HashMap<JobId, Option<usize>>,
+    /// Whose start this worker has recorded and has outlived so far.
+    started: HashSet<JobId>,
+}
+
+/// What became of the wish to record a start.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    /// The suspect may begin.
+    Begin,
+    /// It was started so often, and each time its process died.
+    Exhausted(u32),
+    /// Somebody else has started it since the last start was judged: judge that one.
+    Overtaken,
 }
 
 /// A job in flight. Dropping it says that the job is not in flight any more.
@@ -99,14 +114,20 @@ impl Suspects {
     /// Clears jobs that got through without killing anybody.
     pub(crate) fn clear(&self, jobs: impl IntoIterator<Item = JobId>) {
         let mut book = lock(&self.book);
-        if book.suspects.is_empty() {
+        if book.suspects.is_empty() && book.started.is_empty() {
             return;
         }
         for job in jobs {
+            book.started.remove(&job);
             if let Some(Some(slot)) = book.suspects.remove(&job) {
                 book.free_slot(slot);
             }
         }
+    }
+
+    /// Whether this worker has recorded the start of `job`, and lives.
+    pub(crate) fn has_started(&self, job: JobId) -> bool {
+        lock(&self.book).started.contains(&job)
     }
 
     /// Notes that `job` is in flight. Nothing to note without a file.
@@ -127,31 +148,38 @@ pub(crate) fn killed_worker(starts: u32) -> Work {
 }
 
 impl Shared {
-    /// Records the start of a suspect, committed before it begins. `Some`: it was started often enough, do not.
+    /// Records the start of a suspect, committed before it begins, unless it was started often enough. `judged` says what became
+    /// of the newest start.
     ///
     /// # Errors
     /// The database; nothing was recorded.
-    pub(crate) async fn record_start(&self, job: JobId) -> Result<Option<u32>, DbErr> {
+    pub(crate) async fn record_start(&self, job: JobId, judged: &Judged) -> Result<Recorded, DbErr> {
         let recorded = async {
             let tx = self.database.begin().await?;
             let now = self.database.clock().now(&tx).await?;
-            let starts = suspect::starts(&tx, job).await?;
-            if starts >= suspect::MAX_STARTS {
-                return Ok(Some(starts.unsigned_abs()));
+            let row = suspect::lock(&tx, job).await?;
+            if !judged.is_about(row.as_ref()) {
+                return Ok(Recorded::Overtaken);
             }
-            suspect::record_start(&tx, job, now).await?;
+            let starts = row.map_or(0, |row| row.starts);
+            if starts >= suspect::MAX_STARTS && !judged.survived {
+                return Ok(Recorded::Exhausted(starts.unsigned_abs()));
+            }
+            suspect::record_start(&tx, job, &self.name, now, judged.survived).await?;
             tx.commit().await?;
+            lock(&self.suspects.book).started.insert(job);
             fault::point("start_recorded");
-            Ok(None)
+            Ok(Recorded::Begin)
         };
         self.database.within_limit(recorded).await
     }
 
     /// Takes the newest start of a suspect back that did not begin after all. It stays a suspect.
     pub(crate) async fn take_back_start(&self, job: JobId) {
+        lock(&self.suspects.book).started.remove(&job);
         let taken_back = self.database.within_limit(async {
             let tx = self.database.begin().await?;
-            suspect::take_back_start(&tx, job).await?;
+            suspect::take_back_start(&tx, job, &self.name).await?;
             tx.commit().await
         });
         if let Err(error) = taken_back.await {

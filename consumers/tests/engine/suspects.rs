@@ -3,7 +3,9 @@
 //! A test cannot die. It copies the file of what is in flight while a job runs: that is what the next process finds.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ackord_consumers::registry::Registry;
 use ackord_consumers::testing::{Stage, StageOptions};
@@ -11,7 +13,7 @@ use ackord_consumers::worker::WorkerOptions;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::state::JobState;
-use ackord_entities::queue::suspect;
+use ackord_entities::queue::{process, suspect};
 use ackord_entities::testing::TestDatabase;
 use tempfile::TempDir;
 
@@ -228,6 +230,89 @@ async fn a_message_that_comes_for_the_third_time_is_a_suspect_without_a_file() {
         }
         stage.start(StageOptions::default());
         dies_of_its_kills(&stage, guilty).await;
+        stage.stop().await;
+    }
+}
+
+/// A suspect whose three starts were all made by another process, and that process, just seen.
+async fn started_elsewhere(stage: &Stage, scene: &Scene) -> JobId {
+    let suspect = stage.publish(&Work::new("killer")).await;
+    crate::steps::in_transaction(stage, async |tx, now| {
+        for _ in 0..suspect::MAX_STARTS {
+            suspect::record_start(tx, suspect, ELSEWHERE, now, false).await.unwrap();
+        }
+        let elsewhere = process::Model {
+            name: ELSEWHERE.to_owned(),
+            roles: process::joined(&BTreeSet::from(process::Role::ALL)),
+            host: "another".to_owned(),
+            process: 7,
+            version: "0.1.0".to_owned(),
+            broker: "embedded".to_owned(),
+            started_at: now,
+            seen_at: now,
+        };
+        process::register(tx, elsewhere).await.unwrap();
+    })
+    .await;
+    std::fs::write(scene.file(), suspect.0.as_bytes()).unwrap();
+    suspect
+}
+
+const ELSEWHERE: &str = "elsewhere";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_its_process_outlived_counts_nothing() {
+    for database in TestDatabase::each().await {
+        let (scene, gate) = (Scene::new(), Gate::new());
+        let mut stage = quiet(database, Registry::new().with(killer::<Work>(&gate))).await;
+        let suspect = started_elsewhere(&stage, &scene).await;
+        stage.start(scene.options());
+        // It is not known yet whether it lives: one that only was alive says nothing.
+        let entered = gate.entered();
+        tokio::pin!(entered);
+        assert!(tokio::time::timeout(Duration::from_millis(600), &mut entered).await.is_err());
+        let alive = crate::steps::now(&stage).await;
+        assert!(process::beat(stage.database.write(), ELSEWHERE, alive).await.unwrap());
+        entered.await;
+        let recorded = suspect::find(stage.database.read(), suspect).await.unwrap().unwrap();
+        assert_eq!(recorded.starts, suspect::MAX_STARTS, "it took the place of the one that was survived");
+        assert_ne!(recorded.started_by.as_deref(), Some(ELSEWHERE));
+        gate.open(1);
+        assert_eq!(stage.ended(suspect).await.state, JobState::Succeeded);
+        assert_eq!(suspect::starts(stage.database.read(), suspect).await.unwrap(), 0);
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_process_gives_no_sign_of_life_counts() {
+    for database in TestDatabase::each().await {
+        let (scene, gate) = (Scene::new(), Gate::new());
+        let mut stage = quiet(database, Registry::new().with(killer::<Work>(&gate))).await;
+        let suspect = started_elsewhere(&stage, &scene).await;
+        stage.start(scene.options());
+        crate::steps::advance(&stage, process::SILENCE.as_secs() + 1);
+        dies_of_its_kills(&stage, suspect).await;
+        stage.stop().await;
+    }
+}
+
+/// A name that comes again, as in a container, is not the process that had it before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_process_of_the_same_name_does_not_answer_for_an_earlier_one() {
+    for database in TestDatabase::each().await {
+        let (scene, gate) = (Scene::new(), Gate::new());
+        let mut stage = quiet(database, Registry::new().with(killer::<Work>(&gate))).await;
+        let suspect = started_elsewhere(&stage, &scene).await;
+        crate::steps::in_transaction(&stage, async |tx, now| {
+            let mut later = process::find(tx, ELSEWHERE).await.unwrap().unwrap();
+            process::leave(tx, ELSEWHERE).await.unwrap();
+            later.started_at = now + chrono::TimeDelta::seconds(1);
+            process::register(tx, later).await.unwrap();
+        })
+        .await;
+        stage.start(scene.options());
+        dies_of_its_kills(&stage, suspect).await;
         stage.stop().await;
     }
 }

@@ -137,6 +137,14 @@ pub async fn leave(connection: &impl ConnectionTrait, name: &str) -> Result<(), 
     Ok(())
 }
 
+/// One process of the list, whether alive or not.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn find(connection: &impl ConnectionTrait, name: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(name.to_owned()).one(connection).await
+}
+
 /// Everybody on the list, the oldest first, whether alive or not.
 ///
 /// # Errors
@@ -150,10 +158,15 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr>
 /// # Errors
 /// Whatever the database answers.
 pub async fn alive(connection: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Vec<Model>, DbErr> {
-    let since = now - TimeDelta::from_std(SILENCE).unwrap_or(TimeDelta::zero());
     let mut processes = all(connection).await?;
-    processes.retain(|process| process.seen_at > since);
+    processes.retain(|process| !is_silent(process, now));
     Ok(processes)
+}
+
+/// Whether it gave no sign of life for so long that it counts as dead.
+#[must_use]
+pub fn is_silent(process: &Model, now: DateTime<Utc>) -> bool {
+    process.seen_at <= now - TimeDelta::from_std(SILENCE).unwrap_or(TimeDelta::zero())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The sweeper: puts back the jobs of workers that died or froze.
+//! The sweeper: puts back the jobs of workers that died or froze, and clears what is recorded of suspects that have ended.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use ackord_entities::queue::attempt::{self, Outcome};
 use ackord_entities::queue::job::{ErrorText, Transition};
 use ackord_entities::queue::outbox::{Cause, NewMessage};
 use ackord_entities::queue::state::JobState;
-use ackord_entities::queue::{dedup, job, lease, outbox};
+use ackord_entities::queue::{dedup, job, lease, outbox, suspect};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -52,11 +52,14 @@ impl Sweeper {
     pub async fn run(self, stop: CancellationToken) {
         let mut failing = false;
         loop {
-            match put_back_expired(&self.database, &self.doorbell).await {
-                Ok(_) => failing = false,
+            match self.sweep().await {
+                Ok(()) => failing = false,
                 Err(error) if !failing => {
                     failing = true;
-                    error!(error = ackord_entities::error_chain(&error), "expired leases cannot be swept");
+                    error!(
+                        error = ackord_entities::error_chain(&error),
+                        "expired leases and ended suspects cannot be swept"
+                    );
                 }
                 Err(_) => {}
             }
@@ -65,6 +68,14 @@ impl Sweeper {
                 () = tokio::time::sleep(self.options.interval) => {}
             }
         }
+    }
+
+    async fn sweep(&self) -> Result<(), DbErr> {
+        put_back_expired(&self.database, &self.doorbell).await?;
+        let now = self.database.clock().now(self.database.read()).await?;
+        // A start that was recorded while another worker ended the job has nobody who would answer for it.
+        suspect::sweep(self.database.read(), self.database.write(), now).await?;
+        Ok(())
     }
 }
 
