@@ -177,7 +177,7 @@ mod tests {
     use ackord_entities::ids::JobId;
     use ackord_entities::jobs::{Catalogue, Job, KindSpec};
     use ackord_producer::broker::topology::{PUBLISH_EXCHANGE, Topology, queue_of};
-    use ackord_producer::broker::{Broker, EmbeddedBroker, EmbeddedOptions};
+    use ackord_producer::broker::{Broker, Consumer, EmbeddedBroker, EmbeddedOptions};
 
     use super::*;
 
@@ -194,6 +194,7 @@ mod tests {
         broker: Arc<EmbeddedBroker>,
         settlements: Settlements,
         tags: Vec<Tag>,
+        _consumer: Consumer,
     }
 
     impl Four {
@@ -214,7 +215,7 @@ mod tests {
             }
             let settlements = Settlements::new(consumer.settler.clone(), None);
             settlements.received(tags.iter().copied());
-            Self { broker, settlements, tags }
+            Self { broker, settlements, tags, _consumer: consumer }
         }
 
         fn ack(&self, which: std::ops::Range<usize>) {
