@@ -7,22 +7,16 @@ use ackord_consumers::registry::Registry;
 use ackord_consumers::testing::{Stage, eventually};
 use ackord_consumers::worker::{Worker, WorkerOptions};
 use ackord_entities::database::Database;
-use ackord_entities::envelope::Message;
-use ackord_entities::ids::{Incarnation, JobId};
+use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Job;
 use ackord_entities::queue::job;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
 use ackord_producer::Publish;
-use ackord_producer::broker::topology::Topology;
-use ackord_producer::broker::{
-    Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference,
-    EmbeddedBroker, Notice,
-};
+use ackord_producer::broker::{Around, Broker, BrokerError, EmbeddedBroker, Notice};
 use ackord_producer::contract::{JobNotice, NoticeState};
 use ackord_producer::relay::{Relay, RelayOptions};
 use async_trait::async_trait;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +33,11 @@ struct Listened {
 }
 
 #[async_trait]
-impl Broker for Listened {
+impl Around for Listened {
+    fn inner(&self) -> &dyn Broker {
+        &*self.inner
+    }
+
     async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
@@ -56,42 +54,6 @@ impl Broker for Listened {
             self.heard.lock().unwrap().push(told);
         }
         Ok(())
-    }
-
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
-        self.inner.apply(topology).await
-    }
-
-    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {
-        self.inner.verify(topology).await
-    }
-
-    async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
-        self.inner.publish(exchange, messages).await
-    }
-
-    async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError> {
-        self.inner.consume(queue, prefetch).await
-    }
-
-    async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
-        self.inner.depth(queue).await
-    }
-
-    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
-        self.inner.remembers(incarnation).await
-    }
-
-    async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError> {
-        self.inner.imprint(incarnation).await
-    }
-
-    fn state(&self) -> watch::Receiver<BrokerState> {
-        self.inner.state()
-    }
-
-    fn description(&self) -> Description {
-        self.inner.description()
     }
 }
 

@@ -7,15 +7,10 @@ use ackord_consumers::health::Health;
 use ackord_consumers::registry::Registry;
 use ackord_consumers::testing::{Stage, eventually};
 use ackord_consumers::worker::{Worker, WorkerOptions};
-use ackord_entities::envelope::Message;
-use ackord_entities::ids::Incarnation;
-use ackord_producer::broker::topology::{DEAD_LETTERS, Topology, UNROUTABLE};
-use ackord_producer::broker::{
-    Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference,
-    EmbeddedBroker, Notice,
-};
+use ackord_producer::broker::topology::{DEAD_LETTERS, UNROUTABLE};
+use ackord_producer::broker::{Around, Broker, BrokerError, Consumer, Depth, EmbeddedBroker};
 use async_trait::async_trait;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -67,21 +62,9 @@ impl Observed {
 }
 
 #[async_trait]
-impl Broker for Observed {
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
-        self.broker.apply(topology).await
-    }
-
-    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {
-        self.broker.verify(topology).await
-    }
-
-    async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
-        self.broker.publish(exchange, messages).await
-    }
-
-    async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {
-        self.broker.announce(notices).await
+impl Around for Observed {
+    fn inner(&self) -> &dyn Broker {
+        &*self.broker
     }
 
     #[allow(clippy::disallowed_methods, reason = "what the prefetch allows")]
@@ -113,22 +96,6 @@ impl Broker for Observed {
     async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
         self.looks.fetch_add(1, Ordering::SeqCst);
         self.broker.depth(queue).await
-    }
-
-    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
-        self.broker.remembers(incarnation).await
-    }
-
-    async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError> {
-        self.broker.imprint(incarnation).await
-    }
-
-    fn state(&self) -> watch::Receiver<BrokerState> {
-        self.broker.state()
-    }
-
-    fn description(&self) -> Description {
-        self.broker.description()
     }
 }
 

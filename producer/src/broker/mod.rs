@@ -4,6 +4,7 @@
 //! same by every word here, and one conformance suite runs against both.
 
 mod amqp;
+mod around;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod embedded;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 pub use amqp::{AmqpBroker, AmqpOptions, AmqpTls, ConnectError};
+pub use around::Around;
 pub use embedded::{EmbeddedBroker, EmbeddedOptions, Held};
 pub use error::BrokerError;
 pub use settle::{Settler, Tag};

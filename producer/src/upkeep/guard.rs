@@ -5,17 +5,12 @@
 
 use std::sync::Arc;
 
-use ackord_entities::envelope::Message;
-use ackord_entities::ids::Incarnation;
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use crate::broker::topology::Topology;
-use crate::broker::{
-    Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference, Notice,
-};
+use crate::broker::{Around, Broker, BrokerError, Consumer};
 
-/// See the module. Everything but [`consume`](Broker::consume) is the broker's own.
+/// See the module.
 #[allow(missing_debug_implementations, reason = "a broker has nothing to show")]
 pub struct Guarded {
     broker: Arc<dyn Broker>,
@@ -51,45 +46,13 @@ impl Guarded {
 }
 
 #[async_trait]
-impl Broker for Guarded {
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
-        self.broker.apply(topology).await
-    }
-
-    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {
-        self.broker.verify(topology).await
-    }
-
-    async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
-        self.broker.publish(exchange, messages).await
-    }
-
-    async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {
-        self.broker.announce(notices).await
+impl Around for Guarded {
+    fn inner(&self) -> &dyn Broker {
+        &*self.broker
     }
 
     async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError> {
         self.check(queue).await?;
         self.broker.consume(queue, prefetch).await
-    }
-
-    async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
-        self.broker.depth(queue).await
-    }
-
-    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
-        self.broker.remembers(incarnation).await
-    }
-
-    async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError> {
-        self.broker.imprint(incarnation).await
-    }
-
-    fn state(&self) -> watch::Receiver<BrokerState> {
-        self.broker.state()
-    }
-
-    fn description(&self) -> Description {
-        self.broker.description()
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ackord_entities::database::Database;
-use ackord_entities::envelope::Message;
 use ackord_entities::ids::{Incarnation, JobId};
 use ackord_entities::jobs::{Catalogue, Job, KindSpec};
 use ackord_entities::queue::outbox;
@@ -16,16 +15,12 @@ use rstest::rstest;
 use schemars::JsonSchema;
 use sea_orm::DbBackend;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::recall::{Recall, recall};
 use super::{Guarded, RecallError, TopologyKeeper, TopologyOptions};
 use crate::broker::topology::{Topology, queue_of};
-use crate::broker::{
-    Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth, Description, Difference,
-    EmbeddedBroker, EmbeddedOptions, Notice,
-};
+use crate::broker::{Broker, BrokerError, EmbeddedBroker, EmbeddedOptions};
 use crate::{Doorbell, Publish, enqueue};
 
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -245,36 +240,13 @@ struct Lossy {
 }
 
 #[async_trait]
-impl Broker for Lossy {
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
-        self.inner.apply(topology).await
+impl crate::broker::Around for Lossy {
+    fn inner(&self) -> &dyn Broker {
+        &*self.inner
     }
-    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {
-        self.inner.verify(topology).await
-    }
-    async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
-        self.inner.publish(exchange, messages).await
-    }
-    async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {
-        self.inner.announce(notices).await
-    }
-    async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError> {
-        self.inner.consume(queue, prefetch).await
-    }
-    async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
-        self.inner.depth(queue).await
-    }
-    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
-        self.inner.remembers(incarnation).await
-    }
+
     async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError> {
         self.inner.imprint(incarnation).await?;
         if self.breaks.load(Ordering::Relaxed) { Err(BrokerError::Closed) } else { Ok(()) }
-    }
-    fn state(&self) -> watch::Receiver<BrokerState> {
-        self.inner.state()
-    }
-    fn description(&self) -> Description {
-        self.inner.description()
     }
 }

@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-use ackord_entities::envelope::Message;
-use ackord_entities::ids::Incarnation;
 use ackord_producer::broker::conformance::Disturbed;
-use ackord_producer::broker::topology::Topology;
-use ackord_producer::broker::{
-    AmqpBroker, AmqpOptions, Applied, Broker, BrokerError, BrokerState, Confirm, Consumer, Depth,
-    Description, Difference, Notice,
-};
+use ackord_producer::broker::{AmqpBroker, AmqpOptions, Around, Broker, BrokerState};
 use ackord_test_servers::{Management, RabbitNode, RabbitOptions, VirtualHost, eventually};
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -55,9 +49,7 @@ pub(crate) fn options(url: &str) -> AmqpOptions {
 
 impl Rabbit {
     async fn connect(url: &str, management: Management, home: Home) -> Self {
-        let version = management.overview().await.expect("the management API answers").rabbitmq_version;
-        let mut numbers = version.split('.').map(|number| number.parse().expect("a version of numbers"));
-        let version = (numbers.next().unwrap(), numbers.next().unwrap());
+        let version = version(&management).await;
         let broker = AmqpBroker::connect(options(url)).await.expect("a connection");
         Self { broker, management, url: url.to_owned(), version, home }
     }
@@ -81,6 +73,13 @@ impl Rabbit {
             Home::Shared(_) => panic!("an alarm would stop the tests of everybody else: take `alone`"),
         }
     }
+}
+
+/// The server's version, as far as its behaviour depends on it.
+pub(crate) async fn version(management: &Management) -> (u32, u32) {
+    let version = management.overview().await.expect("the management API answers").rabbitmq_version;
+    let mut numbers = version.split('.').map(|number| number.parse().expect("a version of numbers"));
+    (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
 /// Waits until the broker has been closed and is open again. To be begun before it is closed: only the last state is kept.
@@ -127,45 +126,8 @@ impl Disturbed for Rabbit {
     }
 }
 
-#[async_trait]
-impl Broker for Rabbit {
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
-        self.broker.apply(topology).await
-    }
-
-    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {
-        self.broker.verify(topology).await
-    }
-
-    async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
-        self.broker.publish(exchange, messages).await
-    }
-
-    async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {
-        self.broker.announce(notices).await
-    }
-
-    async fn consume(&self, queue: &str, prefetch: usize) -> Result<Consumer, BrokerError> {
-        self.broker.consume(queue, prefetch).await
-    }
-
-    async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
-        self.broker.depth(queue).await
-    }
-
-    async fn remembers(&self, incarnation: Incarnation) -> Result<bool, BrokerError> {
-        self.broker.remembers(incarnation).await
-    }
-
-    async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError> {
-        self.broker.imprint(incarnation).await
-    }
-
-    fn state(&self) -> watch::Receiver<BrokerState> {
-        self.broker.state()
-    }
-
-    fn description(&self) -> Description {
-        self.broker.description()
+impl Around for Rabbit {
+    fn inner(&self) -> &dyn Broker {
+        &self.broker
     }
 }
