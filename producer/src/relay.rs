@@ -267,3 +267,6 @@ fn report(error: &RoundError, failures: u32) {
         _ => debug!(error = chain, failures, "the relay cannot send, the outbox keeps"),
     }
 }
+
+#[cfg(test)]
+mod tests;

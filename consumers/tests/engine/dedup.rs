@@ -1,5 +1,6 @@
 //! Dedup keys: at most one waiting job has one. Idempotency keys: one request, one answer.
 
+use ackord_consumers::handler::Outcome;
 use ackord_consumers::registry::Registry;
 use ackord_consumers::testing::StageOptions;
 use ackord_entities::ids::JobId;
@@ -8,8 +9,9 @@ use ackord_entities::queue::job;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
 
+use crate::effects::write_effect;
 use crate::kinds::{Again, Calls, Scripted, Short, Work};
-use crate::steps::{Gate, advance, effects_of, in_transaction, publish_with, quiet, staged};
+use crate::steps::{Gate, advance, effects_of, in_transaction, permanent, publish_with, quiet, staged};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_gets_the_id_of_the_job_that_holds_the_key() {
@@ -89,13 +91,13 @@ async fn the_claim_releases_the_key_before_the_commit_half_runs() {
     for database in TestDatabase::each().await {
         let handler = Scripted::<Short>::new().commit(|turn, tx| {
             Box::pin(async move {
-                crate::effects::write_effect(tx, turn.id, &turn.job.note).await?;
+                write_effect(tx, turn.id, &turn.job.note).await?;
                 if turn.job.note == "first" {
                     let next = Short { note: "next".to_owned(), ..turn.job.clone() };
                     let next = ackord_producer::enqueue(tx.connection(), &next, &turn.follow_up(tx)).await?;
                     assert!(!next.duplicate);
                 }
-                Ok(ackord_consumers::handler::Outcome::succeeded())
+                Ok(Outcome::succeeded())
             })
         });
         let mut stage = staged(database, Registry::new().with(handler)).await;
@@ -132,6 +134,31 @@ async fn a_job_that_dies_frees_its_key_and_one_that_is_retried_keeps_it() {
         assert_eq!(stage.ended(first).await.state, JobState::Dead);
         gate.open(1);
         assert!(!publish_with(&stage, &Work::keyed("tea", "k"), |publish| publish).await.duplicate);
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_free_again_also_when_the_group_of_its_job_had_to_be_taken_apart() {
+    for database in TestDatabase::each().await {
+        let handler = Scripted::<Short>::new().commit(|turn, tx| {
+            Box::pin(async move {
+                if turn.job.note == "bad" {
+                    return Err(permanent("bad"));
+                }
+                write_effect(tx, turn.id, &turn.job.note).await?;
+                Ok(Outcome::succeeded())
+            })
+        });
+        let mut stage = quiet(database, Registry::new().with(handler)).await;
+        let good = publish_with(&stage, &Short::keyed("good", "k"), |publish| publish).await;
+        let bad = stage.publish(&Short::new("bad")).await;
+        stage.start(StageOptions::default());
+        assert_eq!(stage.ended(good.id).await.state, JobState::Succeeded);
+        assert_eq!(stage.ended(bad).await.state, JobState::Dead);
+        let next = publish_with(&stage, &Short::keyed("next", "k"), |publish| publish).await;
+        assert!(!next.duplicate);
+        stage.ended(next.id).await;
         stage.stop().await;
     }
 }

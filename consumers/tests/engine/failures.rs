@@ -5,7 +5,8 @@ use std::time::Duration;
 use ackord_consumers::error::JobError;
 use ackord_consumers::handler::{Failure, Outcome};
 use ackord_consumers::registry::Registry;
-use ackord_consumers::testing::eventually;
+use ackord_consumers::testing::{StageOptions, eventually};
+use ackord_consumers::worker::WorkerOptions;
 use ackord_entities::queue::attempt::Outcome as Attempt;
 use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::outbox::Cause;
@@ -18,8 +19,8 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use crate::effects::write_effect;
 use crate::kinds::{Calls, Hasty, Impatient, Long, Scripted, Short, Work};
 use crate::steps::{
-    advance, all_settled, attempts_of, effects_of, letters, letters_of, permanent, reasons, shown, staged,
-    transient, waiting,
+    advance, all_settled, attempts_of, effects_of, letters, letters_of, permanent, quiet, reasons, shown,
+    staged, transient, waiting,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,6 +319,49 @@ async fn the_domain_marks_a_job_as_running_in_its_claim_or_not_at_all() {
         assert_eq!(effects_of(&stage, id).await, ["accepted", "tea"], "the first mark was rolled back");
         let busy = (1, Attempt::Errored, Some("busy".to_owned()));
         assert_eq!(attempts_of(&stage, id).await, [busy, (2, Attempt::Succeeded, None)]);
+        stage.stop().await;
+    }
+}
+
+/// Nobody looks after the broker's dead letters here, so that what comes there stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_message_of_a_job_that_dies_goes_to_the_brokers_dead_letters() {
+    for database in TestDatabase::each().await {
+        let handler = Scripted::<Work>::new().perform(|_, _| Box::pin(async { Err(permanent("lost")) }));
+        let mut stage = quiet(database, Registry::new().with(handler)).await;
+        let worker = WorkerOptions { archive: false, ..StageOptions::default().worker };
+        stage.start(StageOptions { worker, ..StageOptions::default() });
+        let id = stage.publish(&Work::new("tea")).await;
+        assert_eq!(stage.ended(id).await.state, JobState::Dead);
+        all_settled::<Work>(&stage).await;
+        assert_eq!(stage.broker.held(DEAD_LETTERS).unwrap(), Held { ready: 1, ..Held::default() });
+        stage.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_half_that_finds_something_of_ours_away_goes_on_and_is_nobodys_attempt() {
+    for database in TestDatabase::each().await {
+        let calls = Calls::default();
+        let handler = Scripted::<Work>::new().perform({
+            let calls = calls.clone();
+            move |turn, _| {
+                let call = calls.count(&turn.job.note);
+                let (attempt, away) = (turn.attempt, "it is away".to_owned());
+                Box::pin(async move {
+                    if call == 1 {
+                        return Err(JobError::Unavailable { operator: away, conflict: false });
+                    }
+                    Ok(format!("attempt {attempt}"))
+                })
+            }
+        });
+        let mut stage = staged(database, Registry::new().with(handler)).await;
+        let id = stage.publish(&Work::new("tea")).await;
+        let job = stage.ended(id).await;
+        assert_eq!((job.state, job.attempt, calls.of("tea")), (JobState::Succeeded, 1, 2));
+        assert_eq!(attempts_of(&stage, id).await, []);
+        assert_eq!(effects_of(&stage, id).await, ["attempt 1"]);
         stage.stop().await;
     }
 }

@@ -10,16 +10,18 @@ use ackord_consumers::testing::{Stage, eventually};
 use ackord_consumers::worker::{Worker, WorkerError, WorkerOptions};
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
+use ackord_entities::queue::dead_letter::Reason;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
-use ackord_producer::broker::Broker;
+use ackord_producer::broker::topology::{PUBLISH_EXCHANGE, UNROUTABLE};
+use ackord_producer::broker::{Broker, Held};
 use ackord_producer::health::Condition;
 use sea_orm::{ConnectionTrait, DbBackend};
 
 use crate::effects::write_effect;
 use crate::kinds::{Hasty, Long, Scripted, Short, Work};
 use crate::observed::{Observed, Patient};
-use crate::steps::{Gate, all_settled, letters, message, quiet};
+use crate::steps::{Gate, all_settled, gated, letter_with, letters, message, quiet};
 
 fn quick() -> WorkerOptions {
     WorkerOptions {
@@ -33,6 +35,18 @@ fn quick() -> WorkerOptions {
 
 fn works() -> Registry {
     Registry::new().with(Scripted::<Work>::new())
+}
+
+/// A worker behind a broker that is watched.
+async fn watched(
+    database: TestDatabase,
+    registry: Registry,
+    options: WorkerOptions,
+) -> (Stage, Arc<Observed>, Patient) {
+    let stage = quiet(database, registry.clone()).await;
+    let broker = Observed::new(Arc::clone(&stage.broker));
+    let patient = Patient::start(&stage, &broker, registry, options);
+    (stage, broker, patient)
 }
 
 fn find(patient: &Patient, name: &str, subject: Option<&str>) -> Option<Condition> {
@@ -117,26 +131,14 @@ async fn a_consumer_that_stops_without_a_word_is_noticed_and_started_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_whose_slots_are_taken_is_not_taken_for_silent() {
     let gate = Gate::new();
-    let handler = Scripted::<Work>::new().perform({
-        let gate = gate.clone();
-        move |turn, _| {
-            let gate = gate.clone();
-            Box::pin(async move {
-                gate.pass().await;
-                Ok(turn.job.note.clone())
-            })
-        }
-    });
-    let registry = Registry::new().with(handler);
-    let stage = quiet(TestDatabase::sqlite().await, registry.clone()).await;
-    let broker = Observed::new(Arc::clone(&stage.broker));
+    let registry = Registry::new().with(gated::<Work>(&gate));
     // Three attempts of a minute get through in the broker's patience.
     let options = WorkerOptions {
         concurrency: [("work".to_owned(), 1)].into(),
         consumer_timeout: Duration::from_secs(210),
         ..quick()
     };
-    let patient = Patient::start(&stage, &broker, registry, options);
+    let (stage, broker, patient) = watched(TestDatabase::sqlite().await, registry, options).await;
     for number in 0..10 {
         let id = JobId::new();
         stage.deliver(message(id, None, &Work::new(&number.to_string()))).await;
@@ -156,9 +158,7 @@ async fn a_kind_whose_slots_are_taken_is_not_taken_for_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_database_costs_no_redeliveries() {
     for database in TestDatabase::each().await {
-        let stage = quiet(database, works()).await;
-        let broker = Observed::new(Arc::clone(&stage.broker));
-        let patient = Patient::start(&stage, &broker, works(), quick());
+        let (stage, broker, patient) = watched(database, works(), quick()).await;
         all_good(&patient).await;
         let outage = Outage::begin(&stage).await;
         // Foreign ids have to be written before anything else.
@@ -180,10 +180,8 @@ async fn an_outage_of_the_database_costs_no_redeliveries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_that_outlasts_the_hold_closes_the_consumer_once() {
     for database in TestDatabase::each().await {
-        let stage = quiet(database, works()).await;
-        let broker = Observed::new(Arc::clone(&stage.broker));
         let options = WorkerOptions { hold: Duration::from_millis(100), ..quick() };
-        let patient = Patient::start(&stage, &broker, works(), options);
+        let (stage, broker, patient) = watched(database, works(), options).await;
         all_good(&patient).await;
         let outage = Outage::begin(&stage).await;
         for number in 0..5 {
@@ -198,6 +196,27 @@ async fn an_outage_that_outlasts_the_hold_closes_the_consumer_once() {
         outage.end().await;
         all_settled::<Work>(&stage).await;
         assert_eq!((broker.deliveries(), broker.consumers()), (10, 2), "each came back once");
+        all_good(&patient).await;
+        patient.stopped().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_cannot_be_kept_stays_with_the_broker() {
+    for database in TestDatabase::each().await {
+        let (stage, _, patient) = watched(database, works(), quick()).await;
+        all_good(&patient).await;
+        let outage = Outage::begin(&stage).await;
+        let nobodys = message(JobId::new(), None, &Short::new("tea"));
+        stage.broker.publish(PUBLISH_EXCHANGE, &[nobodys]).await.unwrap();
+        fails(&patient, "archive", Some(UNROUTABLE)).await;
+        assert_eq!(stage.broker.held(UNROUTABLE).unwrap(), Held { unsettled: 1, ..Held::default() });
+        outage.end().await;
+        letter_with(&stage, Reason::Unroutable).await;
+        eventually("it is settled", async || {
+            (stage.broker.held(UNROUTABLE)? == Held::default()).then_some(())
+        })
+        .await;
         all_good(&patient).await;
         patient.stopped().await;
     }
@@ -219,9 +238,7 @@ async fn finished_work_waits_for_its_commit_over_an_outage_and_is_not_performed_
             }
         });
         let registry = Registry::new().with(handler);
-        let stage = quiet(database, registry.clone()).await;
-        let broker = Observed::new(Arc::clone(&stage.broker));
-        let patient = Patient::start(&stage, &broker, registry, quick());
+        let (stage, broker, patient) = watched(database, registry, quick()).await;
         let id = JobId::new();
         stage.deliver(message(id, None, &Work::new("tea"))).await;
         gate.entered().await;
@@ -253,9 +270,7 @@ async fn a_commit_that_is_stuck_is_said_and_over_when_it_is_through() {
         }
     });
     let registry = Registry::new().with(handler);
-    let stage = quiet(TestDatabase::sqlite().await, registry.clone()).await;
-    let broker = Observed::new(Arc::clone(&stage.broker));
-    let patient = Patient::start(&stage, &broker, registry, quick());
+    let (stage, _, patient) = watched(TestDatabase::sqlite().await, registry, quick()).await;
     let id = JobId::new();
     stage.deliver(message(id, None, &Short::new("tea"))).await;
     gate.entered().await;
@@ -270,9 +285,7 @@ async fn a_commit_that_is_stuck_is_said_and_over_when_it_is_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blocked_and_a_closed_broker_are_said_and_told_apart() {
-    let stage = quiet(TestDatabase::sqlite().await, works()).await;
-    let broker = Observed::new(Arc::clone(&stage.broker));
-    let patient = Patient::start(&stage, &broker, works(), quick());
+    let (stage, _, patient) = watched(TestDatabase::sqlite().await, works(), quick()).await;
     all_good(&patient).await;
     stage.broker.block();
     let blocked = fails(&patient, "broker", None).await;
@@ -289,26 +302,14 @@ async fn a_blocked_and_a_closed_broker_are_said_and_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_takes_nothing_ahead_holds_no_more_than_it_has_slots_for() {
     let gate = Gate::new();
-    let handler = Scripted::<Long>::new().perform({
-        let gate = gate.clone();
-        move |turn, _| {
-            let gate = gate.clone();
-            Box::pin(async move {
-                gate.pass().await;
-                Ok(turn.job.note.clone())
-            })
-        }
-    });
-    let registry = Registry::new().with(handler);
-    let stage = quiet(TestDatabase::sqlite().await, registry.clone()).await;
-    let broker = Observed::new(Arc::clone(&stage.broker));
+    let registry = Registry::new().with(gated::<Long>(&gate));
     // An attempt may take as long as the broker is patient, so a delivery must not wait for a slot.
     let options = WorkerOptions {
         concurrency: [("long".to_owned(), 2)].into(),
         consumer_timeout: Duration::from_secs(60),
         ..quick()
     };
-    let patient = Patient::start(&stage, &broker, registry, options);
+    let (stage, broker, patient) = watched(TestDatabase::sqlite().await, registry, options).await;
     let ids: Vec<_> = (0..6).map(|_| JobId::new()).collect();
     for id in &ids {
         stage.deliver(message(*id, None, &Long::new("tea"))).await;

@@ -15,20 +15,9 @@ use ackord_producer::upkeep::put_back_expired;
 
 use crate::kinds::{Calls, Long, Scripted};
 use crate::steps::{
-    Colleague, Gate, advance, attempts_of, effects_of, in_state, letters, now, quiet, shown, staged, waiting,
+    Colleague, Gate, advance, attempts_of, effects_of, gated, in_state, letters, now, quiet, shown, staged,
+    waiting,
 };
-
-/// Waits at the gate, then writes its note.
-fn gated(gate: &Gate) -> Scripted<Long> {
-    let gate = gate.clone();
-    Scripted::<Long>::new().perform(move |turn, _| {
-        let gate = gate.clone();
-        Box::pin(async move {
-            gate.pass().await;
-            Ok(turn.job.note.clone())
-        })
-    })
-}
 
 async fn waits_for_lease(stage: &Stage, id: ackord_entities::ids::JobId) {
     eventually("the job waits for the lease", async || {
@@ -74,7 +63,7 @@ async fn jobs_of_one_key_never_overlap() {
 async fn jobs_of_different_keys_run_beside_each_other() {
     for database in TestDatabase::each().await {
         let gate = Gate::new();
-        let mut stage = staged(database, Registry::new().with(gated(&gate))).await;
+        let mut stage = staged(database, Registry::new().with(gated::<Long>(&gate))).await;
         let one = stage.publish(&Long::keyed("one", "graph:one")).await;
         let two = stage.publish(&Long::keyed("two", "graph:two")).await;
         gate.entered().await;
@@ -91,7 +80,7 @@ async fn jobs_of_different_keys_run_beside_each_other() {
 async fn a_job_that_waits_for_a_lease_says_so_and_is_woken_when_it_is_free() {
     for database in TestDatabase::each().await {
         let gate = Gate::new();
-        let mut stage = quiet(database, Registry::new().with(gated(&gate))).await;
+        let mut stage = quiet(database, Registry::new().with(gated::<Long>(&gate))).await;
         // Its expiry is far away: only the waking can be what starts the second job.
         let worker = WorkerOptions { lease: Duration::from_secs(3600), ..StageOptions::default().worker };
         stage.start(StageOptions { worker, ..StageOptions::default() });
@@ -100,7 +89,7 @@ async fn a_job_that_waits_for_a_lease_says_so_and_is_woken_when_it_is_free() {
         let second = stage.publish(&Long::keyed("two", "graph:one")).await;
         waits_for_lease(&stage, second).await;
         let message = waiting(&stage, second).await.unwrap();
-        assert_eq!(message.cause, Cause::Deferral);
+        assert_eq!((message.cause, message.seq, stage.job(second).await.seq), (Cause::Deferral, 2, 2));
         assert!(message.reason.unwrap().contains(&first.to_string()), "the holder is named");
         assert_eq!(shown(&stage, second).await, ShownState::Deferred);
         assert_eq!(gate.here(), 0);
@@ -116,7 +105,7 @@ async fn a_job_that_waits_for_a_lease_says_so_and_is_woken_when_it_is_free() {
 async fn a_lease_is_kept_for_as_long_as_the_work_takes() {
     for database in TestDatabase::each().await {
         let gate = Gate::new();
-        let mut stage = quiet(database, Registry::new().with(gated(&gate))).await;
+        let mut stage = quiet(database, Registry::new().with(gated::<Long>(&gate))).await;
         let worker = WorkerOptions { lease: Duration::from_millis(300), ..StageOptions::default().worker };
         stage.start(StageOptions { worker, ..StageOptions::default() });
         let id = stage.publish(&Long::new("tea")).await;
@@ -164,7 +153,9 @@ async fn the_sweeper_puts_back_the_job_of_a_dead_worker() {
         );
         advance(&stage, 31);
         assert_eq!(put_back_expired(&stage.database, &stage.doorbell).await.unwrap(), 1);
-        assert_eq!(waiting(&stage, id).await.unwrap().cause, Cause::LeaseExpired);
+        let message = waiting(&stage, id).await.unwrap();
+        // One more than the claim's, which is one more than the first message's.
+        assert_eq!((message.cause, message.seq, stage.job(id).await.seq), (Cause::LeaseExpired, 3, 3));
         stage.start(StageOptions::default());
         let job = stage.ended(id).await;
         assert_eq!((job.state, job.attempt), (JobState::Succeeded, 2));
@@ -181,7 +172,7 @@ async fn a_frozen_worker_that_wakes_up_late_writes_nothing() {
     for database in TestDatabase::each().await {
         let gate = Gate::new();
         let mut stage = quiet(database, Registry::new().with(Scripted::<Long>::new())).await;
-        let frozen = Registry::new().with(gated(&gate));
+        let frozen = Registry::new().with(gated::<Long>(&gate));
         let options = WorkerOptions {
             name: "frozen".to_owned(),
             grace: Duration::from_secs(60),
@@ -225,7 +216,7 @@ async fn a_frozen_worker_that_wakes_up_late_writes_nothing() {
 async fn a_job_that_was_put_back_while_it_is_still_performed_here_is_done_once() {
     for database in TestDatabase::each().await {
         let gate = Gate::new();
-        let mut stage = quiet(database, Registry::new().with(gated(&gate))).await;
+        let mut stage = quiet(database, Registry::new().with(gated::<Long>(&gate))).await;
         let worker = WorkerOptions { lease: Duration::from_secs(3600), ..StageOptions::default().worker };
         stage.start(StageOptions { worker, ..StageOptions::default() });
         let id = stage.publish(&Long::new("tea")).await;
@@ -245,7 +236,7 @@ async fn a_job_that_was_put_back_while_it_is_still_performed_here_is_done_once()
 async fn the_last_attempt_of_a_lost_worker_makes_a_dead_letter() {
     for database in TestDatabase::each().await {
         let gate = Gate::new();
-        let mut stage = quiet(database, Registry::new().with(gated(&gate))).await;
+        let mut stage = quiet(database, Registry::new().with(gated::<Long>(&gate))).await;
         let id = stage.publish(&Long::new("tea")).await;
         for _ in 0..5 {
             stage.start(StageOptions::default());

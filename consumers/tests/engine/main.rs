@@ -17,6 +17,7 @@ mod happy_path;
 mod harness;
 mod health;
 mod kinds;
+mod late;
 mod leases;
 mod letters;
 mod notices;

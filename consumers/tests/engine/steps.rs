@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::effects;
+use crate::kinds::{Noted, Scripted};
 
 /// A stage with the table of effects, on a database that holds what earlier runs have left, and nothing running yet.
 pub(crate) async fn quiet(database: TestDatabase, registry: Registry) -> Stage {
@@ -260,6 +261,18 @@ impl Gate {
     pub(crate) fn open(&self, count: usize) {
         self.opened.add_permits(count);
     }
+}
+
+/// Waits at the gate in its slow half, then writes its note.
+pub(crate) fn gated<J: Noted>(gate: &Gate) -> Scripted<J> {
+    let gate = gate.clone();
+    Scripted::<J>::new().perform(move |turn, _| {
+        let gate = gate.clone();
+        Box::pin(async move {
+            gate.pass().await;
+            Ok(turn.job.note().to_owned())
+        })
+    })
 }
 
 /// A second worker on the same stage, with connections of its own, as another process has them.
