@@ -70,9 +70,28 @@ pub(crate) struct Flusher {
 /// The rows of a group's jobs, made or locked by its transaction.
 #[derive(Default)]
 pub(super) struct Rows {
+    /// As they were, or would be without what is said of them below.
     pub(super) fences: HashMap<JobId, Fence>,
-    /// Made a moment ago, and written as if their commit halves had succeeded.
+    /// Written as if their commit halves had succeeded.
     ended_ahead: HashSet<JobId>,
+}
+
+impl Rows {
+    fn made(&mut self, new: &[NewJob], made: &HashSet<JobId>, now: DateTime<Utc>) {
+        let made = new.iter().filter(|new| made.contains(&new.id));
+        self.fences.extend(made.map(|new| (new.id, Fence::of_new(new, now))));
+    }
+}
+
+/// What is done about the rows of a group.
+#[derive(Default)]
+struct Plan {
+    /// Direct publishes that will have succeeded.
+    new_and_plain: Vec<NewJob>,
+    /// Direct publishes of which that cannot be said.
+    new: Vec<NewJob>,
+    /// Jobs with a row that will have succeeded.
+    plain: Vec<(JobId, i32)>,
 }
 
 /// A job whose commit half runs now.
@@ -142,10 +161,11 @@ impl Flusher {
         Ok(answers)
     }
 
-    /// Makes the rows of the direct publishes that have none yet, and locks those of all the others in the order of their ids.
+    /// Locks the rows of the items, each sort in the order of the ids, and makes those of direct publishes that have none yet.
     ///
-    /// A direct publish comes with its first message, mostly: so it is made without a look, and nobody else can see it before the
-    /// commit. Where everything says that it will have succeeded by then, it is written so at once.
+    /// Nearly every message is its job's first one, and nearly every commit half succeeds. So a row is written as what it is
+    /// about to be, with the statement that locks or makes it: nobody else sees it before the commit, and whatever turns out otherwise
+    /// is changed by then. Where the message is not that plain, the row is locked and looked at first.
     pub(super) async fn lock_rows(
         &self,
         tx: &DatabaseTransaction,
@@ -153,36 +173,53 @@ impl Flusher {
         now: DateTime<Utc>,
         mode: Mode,
     ) -> Result<Rows, DbErr> {
-        let (mut plain, mut others) = (Vec::new(), Vec::new());
-        for item in items {
-            let Some(new) = self.direct_row(item) else { continue };
-            let is_plain = mode == Mode::Group && self.is_plain(item);
-            if is_plain { &mut plain } else { &mut others }.push(new);
-        }
+        let mut plan = self.plan(items, mode);
         let mut rows = Rows::default();
-        if !plain.is_empty() {
-            plain.sort_unstable_by_key(|new| new.id);
-            rows.ended_ahead.extend(job::insert_ended(tx, &plain, now).await?);
+        if !plan.new_and_plain.is_empty() {
+            plan.new_and_plain.sort_unstable_by_key(|new| new.id);
+            let made: HashSet<JobId> =
+                job::insert_ended(tx, &plan.new_and_plain, now).await?.into_iter().collect();
+            rows.made(&plan.new_and_plain, &made, now);
+            rows.ended_ahead = made;
         }
-        let mut made = rows.ended_ahead.clone();
+        if !plan.new.is_empty() {
+            plan.new.sort_unstable_by_key(|new| new.id);
+            let made: HashSet<JobId> = job::insert(tx, &plan.new, now).await?.into_iter().collect();
+            rows.made(&plan.new, &made, now);
+        }
+        if !plan.plain.is_empty() {
+            plan.plain.sort_unstable();
+            let ended = job::end_ahead(tx, self.handler.spec().kind, &plan.plain, now).await?;
+            rows.ended_ahead.extend(ended.iter().map(|row| row.id));
+            rows.fences.extend(ended.into_iter().map(|row| (row.id, row)));
+        }
+        let others: Vec<JobId> =
+            items.iter().filter_map(|item| item.id).filter(|id| !rows.fences.contains_key(id)).collect();
         if !others.is_empty() {
-            others.sort_unstable_by_key(|new| new.id);
-            made.extend(job::insert(tx, &others, now).await?);
-        }
-        let new = plain.iter().chain(&others).filter(|new| made.contains(&new.id));
-        rows.fences = new.map(|new| (new.id, Fence::of_new(new, now))).collect();
-        let there: Vec<JobId> =
-            items.iter().filter_map(|item| item.id).filter(|id| !made.contains(id)).collect();
-        if !there.is_empty() {
             // Also those that somebody else has made in between: the insert waited for him.
-            rows.fences.extend(job::lock(tx, &there).await?.into_iter().map(|row| (row.id, row)));
+            rows.fences.extend(job::lock(tx, &others).await?.into_iter().map(|row| (row.id, row)));
         }
         Ok(rows)
     }
 
-    /// Whether nothing stands between this new job and its success but its commit half.
+    fn plan(&self, items: &[Item], mode: Mode) -> Plan {
+        let mut plan = Plan::default();
+        for item in items {
+            let is_plain = mode == Mode::Group && self.is_plain(item);
+            match (self.direct_row(item), item.id, item.message.seq) {
+                (Some(new), ..) if is_plain => plan.new_and_plain.push(new),
+                (Some(new), ..) => plan.new.push(new),
+                (None, Some(id), Some(seq)) if is_plain => plan.plain.push((id, seq)),
+                _ => {}
+            }
+        }
+        plan
+    }
+
+    /// Whether nothing stands between this job and its success but its commit half, as far as its message says.
     fn is_plain(&self, item: &Item) -> bool {
         !self.handler.spec().performs
+            && item.is_delivery()
             && matches!(item.work, Work::Unperformed)
             && item.turn.is_some()
             && item.started.is_none()

@@ -23,7 +23,7 @@ pub(crate) struct Ledger {
     pub(crate) leases_end: Vec<JobId>,
     /// Suspects that got through.
     pub(crate) cleared: Vec<JobId>,
-    /// Jobs that this transaction has made and written as succeeded at once.
+    /// Jobs that this transaction has written as succeeded before it knew.
     pub(crate) ended_ahead: HashSet<JobId>,
 }
 
@@ -53,10 +53,10 @@ impl Ledger {
     }
 }
 
-/// Whether it is what [`job::insert_ended`] writes.
+/// Whether it is what [`job::insert_ended`] and [`job::end_ahead`] write.
 fn is_plain_success(transition: &Transition) -> bool {
     transition.state == JobState::Succeeded
-        && (transition.seq, transition.next_seq, transition.attempt, transition.deferrals) == (1, 1, 1, 0)
+        && (transition.next_seq, transition.attempt, transition.deferrals) == (transition.seq, 1, 0)
         && transition.started_at.is_none()
         && transition.error.is_none()
         && transition.result.is_none()

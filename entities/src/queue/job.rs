@@ -129,7 +129,53 @@ pub async fn insert_ended(
     insert_as(tx, jobs, now, "'succeeded'", "1", "created_at").await
 }
 
-/// Makes jobs of [`insert_ended`] what [`insert`] would have made of them.
+/// Locks new jobs of one kind whose seq is the given one, and writes at once that their first attempt has succeeded: for a
+/// transaction that is about to make that true, as with [`insert_ended`]. Answers what they were before. A job that is not as plain as
+/// that (another kind or seq, tried or deferred before, called off, with a dedup key) is left alone.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn end_ahead(
+    tx: &DatabaseTransaction,
+    kind: &str,
+    jobs: &[(JobId, i32)],
+    now: DateTime<Utc>,
+) -> Result<Vec<Fence>, DbErr> {
+    let rows = RowSet::new("r")
+        .uuid("job_id", jobs.iter().map(|(id, _)| id.0))
+        .int("current_seq", jobs.iter().map(|(_, seq)| *seq));
+    let statement = Sql::new(tx.get_database_backend())
+        .text("UPDATE jobs SET state = 'succeeded', attempt = 1, finished_at = ")
+        .bind(now)
+        .text(" FROM ")
+        .rows(rows)
+        .text(" WHERE id = r.job_id AND seq = r.current_seq AND kind = ")
+        .bind(kind)
+        .text(
+            " AND state = 'pending' AND attempt = 0 AND deferrals = 0 AND max_attempts > 0 AND dedup_key IS NULL \
+             AND cancel_requested_at IS NULL RETURNING id, seq, origin, max_attempts, created_at",
+        )
+        .build();
+    let ended = tx.query_all_raw(statement).await?;
+    let fences = ended.iter().map(|row| {
+        Ok(Fence {
+            id: row.try_get_by_index(0)?,
+            kind: kind.to_owned(),
+            seq: row.try_get_by_index(1)?,
+            state: JobState::Pending,
+            origin: row.try_get_by_index(2)?,
+            attempt: 0,
+            max_attempts: row.try_get_by_index(3)?,
+            deferrals: 0,
+            cancel_requested: false,
+            dedup_key: None,
+            created_at: row.try_get_by_index(4)?,
+        })
+    });
+    fences.collect()
+}
+
+/// Makes jobs of [`insert_ended`] and [`end_ahead`] what they would have been without.
 ///
 /// # Errors
 /// Whatever the database answers.
