@@ -6,7 +6,7 @@
 //! | [`Message::kind`] | property `type` | the kind |
 //! | body | body, `application/json` | the payload |
 //! | [`Message::schema_version`] | header `x-schema-version` | version of the payload's shape; absent means 1 |
-//! | [`Message::seq`] | header `x-ackord-seq` | the fence; absent means that the message did not pass `enqueue` |
+//! | [`Message::seq`] | header `x-ackord-seq` | the fence; absent means that the message did not pass `enqueue`. It counts on the relay's messages only |
 //! | [`Message::traceparent`] | header `traceparent` | W3C trace context |
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct Message {
     pub kind: Option<String>,
     /// Version of the payload's shape.
     pub schema_version: Option<u16>,
-    /// The fence.
+    /// The fence. A broker gives it with the relay's messages only: on anybody else's it is one of the other headers.
     pub seq: Option<i32>,
     /// W3C trace context.
     pub traceparent: Option<String>,

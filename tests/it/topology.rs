@@ -15,7 +15,7 @@ fn what_is_needed_is_shown_without_a_broker() {
     assert_eq!(queue["arguments"]["x-dead-letter-exchange"], "ackord.dead");
     assert!(
         shown["bindings"].as_array().unwrap().contains(
-            &json!({ "exchange": "ackord.jobs", "queue": "ackord.synthesis", "routing_key": "synthesis" })
+            &json!({ "exchange": "ackord.jobs", "queue": "ackord.synthesis", "routing_key": "relayed.synthesis" })
         ),
         "{shown}"
     );

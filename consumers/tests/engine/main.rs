@@ -13,6 +13,7 @@ mod drain;
 mod effects;
 mod failures;
 mod fence;
+mod forged;
 mod happy_path;
 mod harness;
 mod health;

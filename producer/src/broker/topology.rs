@@ -1,5 +1,7 @@
 //! Exchanges, queues and bindings: the same for every broker.
 
+use std::borrow::Cow;
+
 use ackord_entities::ids::Incarnation;
 use ackord_entities::jobs::Catalogue;
 
@@ -16,6 +18,11 @@ pub const DEAD_LETTERS: &str = "ackord.dead-letters";
 /// The queue of what no queue wanted, and the exchange before it.
 pub const UNROUTABLE: &str = "ackord.unroutable";
 
+/// What the routing key of the relay's messages begins with. No other exchange leads to a kind's queue by such a key, so a
+/// message still shows who published it when it has died: its exchange is then that of the dead, and what its headers say of
+/// the one before, its publisher may have written.
+const RELAYED: &str = "relayed.";
+
 /// How often a message may be handed over before the broker itself gives it up: a distant backstop, since a process that
 /// dies counts one delivery for each of its unsettled messages, guilty or not.
 pub const DELIVERY_LIMIT: u32 = 100;
@@ -23,14 +30,14 @@ pub const DELIVERY_LIMIT: u32 = 100;
 /// What has to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    /// The queue of each kind, with the routing key that leads to it.
+    /// The queue of each kind.
     pub kinds: Vec<KindQueue>,
 }
 
 /// The queue of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KindQueue {
-    /// The kind, which is also the routing key.
+    /// The kind, which is also the routing key of whoever is not the relay.
     pub kind: String,
     /// The queue's name.
     pub queue: String,
@@ -171,11 +178,24 @@ impl Topology {
             vec![binding(DEAD_EXCHANGE, DEAD_LETTERS, ""), binding(UNROUTABLE, UNROUTABLE, "")];
         for kind in &self.kinds {
             for exchange in [JOBS_EXCHANGE, PUBLISH_EXCHANGE] {
-                bindings.push(binding(exchange, &kind.queue, &kind.kind));
+                bindings.push(binding(exchange, &kind.queue, &routing_key(exchange, &kind.kind)));
             }
         }
         bindings
     }
+}
+
+/// The routing key with which a message of `kind` is published to `exchange`.
+#[must_use]
+pub fn routing_key<'k>(exchange: &str, kind: &'k str) -> Cow<'k, str> {
+    if exchange == JOBS_EXCHANGE { format!("{RELAYED}{kind}").into() } else { kind.into() }
+}
+
+/// Whether a message that is delivered with this exchange and this routing key was published to the relay's exchange. Its fence
+/// counts only then: whoever may publish to another one could write any number there.
+#[must_use]
+pub fn is_relayed(exchange: &str, routing_key: &str) -> bool {
+    exchange == JOBS_EXCHANGE || (exchange == DEAD_EXCHANGE && routing_key.starts_with(RELAYED))
 }
 
 /// The name of a kind's queue.

@@ -243,9 +243,8 @@ impl Pump {
 
     async fn deliver(&mut self, delivery: LapinDelivery) {
         let number = delivery.delivery_tag;
-        let (message, deliveries_before) =
-            incoming(&delivery.properties, delivery.data, delivery.redelivered);
         let Some(outlet) = &self.outlet else { return self.nack(number).await };
+        let (message, deliveries_before) = incoming(delivery);
         // Before it is sent: it may be settled at once.
         self.unsettled.insert(number);
         let tag = Tag { consumer: self.number, number };

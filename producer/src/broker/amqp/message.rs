@@ -5,9 +5,11 @@ use ackord_entities::envelope::{
 };
 use bytes::Bytes;
 use lapin::BasicProperties;
+use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::value;
+use crate::broker::topology;
 
 /// Kept on disk by durable queues.
 const PERSISTENT: u8 = 2;
@@ -44,11 +46,11 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Properties and headers of a message; the body travels beside them.
+    /// Routing key, properties and headers of a message on its way to `exchange`; the body travels beside them.
     ///
     /// # Errors
     /// Why the message fits into no AMQP frame.
-    pub(super) fn of(message: &Message) -> Result<Self, String> {
+    pub(super) fn of(message: &Message, exchange: &str) -> Result<Self, String> {
         let mut properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_content_type("application/json".into())
@@ -58,8 +60,8 @@ impl Outgoing {
         }
         let mut routing_key = ShortString::default();
         if let Some(kind) = &message.kind {
-            routing_key = short("kind", kind)?;
-            properties = properties.with_type(routing_key.clone());
+            routing_key = short("kind", &topology::routing_key(exchange, kind))?;
+            properties = properties.with_type(short("kind", kind)?);
         }
         Ok(Self { routing_key, properties })
     }
@@ -93,8 +95,12 @@ fn short(what: &str, text: &str) -> Result<ShortString, String> {
 }
 
 /// A message as it came in, and how often it was handed over before. The server replaces the count only when it hands a
-/// message over again: the first time it may be a publisher's, or on 4.0 that of the queue where the message died.
-pub(super) fn incoming(properties: &BasicProperties, body: Vec<u8>, redelivered: bool) -> (Message, u32) {
+/// message over again: the first time it may be a publisher's. A message that has died RabbitMQ 4 takes for one that it hands
+/// over again, with the count of the queue where it died; nobody asks how often a dead letter was handed over. A fence that
+/// is not the relay's is none; what it said is kept as text.
+pub(super) fn incoming(delivery: Delivery) -> (Message, u32) {
+    let Delivery { properties, data: body, redelivered, exchange, routing_key, .. } = delivery;
+    let is_relayed = topology::is_relayed(exchange.as_str(), routing_key.as_str());
     let mut message = Message {
         message_id: properties.message_id().as_ref().map(ToString::to_string),
         kind: properties.kind().as_ref().map(ToString::to_string),
@@ -110,6 +116,9 @@ pub(super) fn incoming(properties: &BasicProperties, body: Vec<u8>, redelivered:
             }
             ACQUIRED_COUNT_HEADER => {}
             name if DEATH_HEADERS.contains(&name) => {}
+            SEQ_HEADER if !is_relayed => {
+                message.other_headers.insert(SEQ_HEADER.to_owned(), value::text(found));
+            }
             name => read_header(&mut message, name, found),
         }
     }
@@ -120,8 +129,8 @@ pub(super) fn incoming(properties: &BasicProperties, body: Vec<u8>, redelivered:
 }
 
 /// A header of which ours have one type and everybody else's may have any. One that means nothing where it should mean
-/// something must not count as absent: that would let the message pass for a direct publish, or for version 1. It is kept as
-/// text, and beside it stands a value that no worker accepts.
+/// something must not count as absent: that would let a message without a fence pass for a direct publish, and any for version 1.
+/// It is kept as text, and beside it stands a value that no worker accepts.
 fn read_header(message: &mut Message, name: &str, found: &AMQPValue) {
     match name {
         SEQ_HEADER => {
@@ -170,6 +179,7 @@ mod tests {
     use lapin::types::{ByteArray, DecimalValue, FieldArray};
 
     use super::*;
+    use crate::broker::topology::{DEAD_EXCHANGE, JOBS_EXCHANGE, PUBLISH_EXCHANGE};
 
     fn with(headers: &[(&str, AMQPValue)]) -> BasicProperties {
         let mut table = FieldTable::default();
@@ -179,8 +189,17 @@ mod tests {
         BasicProperties::default().with_headers(table)
     }
 
+    /// As lapin gives it; the first time.
+    fn delivered(properties: BasicProperties, exchange: &str, routing_key: &str) -> Delivery {
+        Delivery {
+            properties,
+            data: b"{}".to_vec(),
+            ..Delivery::mock(1, exchange.into(), routing_key.into(), false, Vec::new())
+        }
+    }
+
     fn read(headers: &[(&str, AMQPValue)]) -> (Message, u32) {
-        incoming(&with(headers), b"{}".to_vec(), true)
+        incoming(Delivery { redelivered: true, ..delivered(with(headers), JOBS_EXCHANGE, "relayed.a") })
     }
 
     fn text(text: &str) -> AMQPValue {
@@ -198,10 +217,12 @@ mod tests {
             other_headers: [("x-shop".to_owned(), "Zürich".to_owned())].into(),
             body: Bytes::from_static(b"{}"),
         };
-        let outgoing = Outgoing::of(&message).unwrap();
-        assert_eq!(outgoing.routing_key.as_str(), "synthesis");
-        assert_eq!(*outgoing.properties.delivery_mode(), Some(2));
-        assert_eq!(incoming(&outgoing.properties, message.body.to_vec(), false), (message, 0));
+        for (exchange, key) in [(JOBS_EXCHANGE, "relayed.synthesis"), (PUBLISH_EXCHANGE, "synthesis")] {
+            assert_eq!(Outgoing::of(&message, exchange).unwrap().routing_key.as_str(), key);
+        }
+        let Outgoing { routing_key, properties } = Outgoing::of(&message, JOBS_EXCHANGE).unwrap();
+        assert_eq!(*properties.delivery_mode(), Some(2));
+        assert_eq!(incoming(delivered(properties, JOBS_EXCHANGE, routing_key.as_str())), (message, 0));
     }
 
     #[test]
@@ -217,7 +238,7 @@ mod tests {
             },
         ];
         for message in refused {
-            let reason = Outgoing::of(&message).err().unwrap();
+            let reason = Outgoing::of(&message, PUBLISH_EXCHANGE).err().unwrap();
             assert!(reason.contains("bytes"), "{reason}");
         }
     }
@@ -255,6 +276,31 @@ mod tests {
             assert_eq!((message.seq, message.schema_version), (Some(i32::MAX), Some(0)), "{value:?}");
             assert_eq!(message.other_headers[SEQ_HEADER], shown);
             assert_eq!(message.other_headers[VERSION_HEADER], shown);
+        }
+    }
+
+    #[test]
+    fn a_fence_counts_only_if_the_relay_has_written_it() {
+        let seq = |exchange, key| {
+            let (message, _) =
+                incoming(delivered(with(&[(SEQ_HEADER, AMQPValue::LongInt(3))]), exchange, key));
+            let said = message.other_headers.get(SEQ_HEADER).cloned();
+            assert_eq!(message.seq.is_none(), said.as_deref() == Some("3"), "{said:?}");
+            message.seq
+        };
+        for (exchange, key) in [(JOBS_EXCHANGE, "relayed.a"), (DEAD_EXCHANGE, "relayed.a")] {
+            assert_eq!(seq(exchange, key), Some(3), "{exchange}");
+        }
+        let others = [
+            (PUBLISH_EXCHANGE, "a"),
+            (PUBLISH_EXCHANGE, "relayed.a"),
+            ("", "ackord.a"),
+            (DEAD_EXCHANGE, "a"),
+            (DEAD_EXCHANGE, "ackord.a"),
+            ("amq.topic", "relayed.a"),
+        ];
+        for (exchange, key) in others {
+            assert_eq!(seq(exchange, key), None, "{exchange} {key}");
         }
     }
 
@@ -307,7 +353,7 @@ mod tests {
     #[test]
     fn a_publishers_delivery_count_counts_for_nothing() {
         let properties = with(&[(DELIVERY_COUNT_HEADER, AMQPValue::LongLongInt(4))]);
-        let (message, before) = incoming(&properties, b"{}".to_vec(), false);
+        let (message, before) = incoming(delivered(properties, PUBLISH_EXCHANGE, "a"));
         assert_eq!(before, 0);
         assert!(message.other_headers.is_empty());
     }

@@ -178,7 +178,7 @@ impl Line {
         let mut sends = Vec::with_capacity(messages.len());
         let mut reasons = Vec::with_capacity(messages.len());
         for message in messages {
-            let sent = Outgoing::of(message).map(|Outgoing { routing_key, properties }| {
+            let sent = Outgoing::of(message, exchange).map(|Outgoing { routing_key, properties }| {
                 let body = &message.body;
                 sends.push(self.channel.basic_publish(
                     exchange.into(),
@@ -271,10 +271,8 @@ impl<'a> Window<'a> {
 
 fn unroutable(returned: &BasicReturnMessage) -> String {
     let BasicReturnMessage { delivery, reply_code, reply_text } = returned;
-    format!(
-        "no queue is bound to `{}` at the exchange {} ({reply_code} {reply_text})",
-        delivery.routing_key, delivery.exchange
-    )
+    let kind = delivery.properties.kind().as_ref().unwrap_or(&delivery.routing_key);
+    format!("no queue is bound to `{kind}` at the exchange {} ({reply_code} {reply_text})", delivery.exchange)
 }
 
 /// Hands all of it to lapin in this order, then waits until all of it is written. lapin queues a frame when the call that

@@ -88,6 +88,7 @@ macro_rules! broker_conformance {
                 each_message_goes_to_the_queue_of_its_kind
                 what_no_queue_wants_is_refused_at_the_relays_exchange
                 what_no_queue_wants_is_kept_at_the_publishers_exchange
+                a_fence_counts_on_the_relays_messages_only
                 an_empty_window_is_confirmed;
             consuming: prefetch_bounds_what_is_out
                 prefetch_can_grow_and_shrink

@@ -1,14 +1,14 @@
 //! Publishing.
 
-use ackord_entities::envelope::Message;
+use ackord_entities::envelope::{Message, SEQ_HEADER};
 use bytes::Bytes;
 
 use super::Disturbed;
 use super::steps::{
     consume, consume_of, depth_is, depth_of_queue_is, filled, ids, kinds, message, next, take,
 };
-use crate::broker::Confirm;
-use crate::broker::topology::{JOBS_EXCHANGE, PUBLISH_EXCHANGE, UNROUTABLE, queue_of};
+use crate::broker::topology::{DEAD_LETTERS, JOBS_EXCHANGE, PUBLISH_EXCHANGE, UNROUTABLE, queue_of};
+use crate::broker::{Confirm, Delivery};
 
 /// Every property, every header and the body arrive.
 pub async fn a_message_arrives_as_it_was_sent(broker: &dyn Disturbed) {
@@ -77,6 +77,27 @@ pub async fn what_no_queue_wants_is_kept_at_the_publishers_exchange(broker: &dyn
     let mut unroutable = broker.consume(UNROUTABLE, 9).await.unwrap();
     let kept = take(&mut unroutable, 2).await;
     assert_eq!([&kept[0].message, &kept[1].message], [&window[0], &window[2]]);
+}
+
+/// Whoever may publish to the other exchange could write any fence on his message: it is none, alive and dead, and kept for
+/// people to see.
+pub async fn a_fence_counts_on_the_relays_messages_only(broker: &dyn Disturbed) {
+    broker.apply(&kinds(&["a"])).await.unwrap();
+    let sent = Message { seq: Some(7), ..message("a", "1") };
+    for (exchange, seq, said) in [(JOBS_EXCHANGE, Some(7), None), (PUBLISH_EXCHANGE, None, Some("7"))] {
+        let confirms = broker.publish(exchange, std::slice::from_ref(&sent)).await.unwrap();
+        assert_eq!(confirms, [Confirm::Confirmed]);
+        let mut alive = consume(broker, "a", 1).await;
+        let delivery = next(&mut alive).await;
+        assert!(alive.settler.reject(delivery.tag));
+        let mut dead = broker.consume(DEAD_LETTERS, 1).await.unwrap();
+        let letter = next(&mut dead).await;
+        for Delivery { message, .. } in [&delivery, &letter] {
+            let header = message.other_headers.get(SEQ_HEADER).map(String::as_str);
+            assert_eq!((message.seq, header), (seq, said), "{exchange}");
+        }
+        assert!(dead.settler.ack(letter.tag, false));
+    }
 }
 
 /// Nothing to publish is nothing to wait for.

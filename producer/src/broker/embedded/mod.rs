@@ -114,7 +114,7 @@ impl Broker for EmbeddedBroker {
     async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
         self.shared.state().takes_messages()?;
         // Copied before the lock, which consumers need too.
-        let parcels = messages.iter().cloned().map(Parcel::new).collect();
+        let parcels = messages.iter().map(|message| Parcel::new(exchange, message.clone())).collect();
         self.shared.state().publish(exchange, parcels)
     }
 

@@ -1,6 +1,8 @@
 //! A message with what the broker knows about it.
 
-use ackord_entities::envelope::Message;
+use ackord_entities::envelope::{Message, SEQ_HEADER};
+
+use crate::broker::topology::JOBS_EXCHANGE;
 
 /// A message in the broker. It is moved about in its box: from queue to consumer and back.
 #[derive(Debug)]
@@ -19,7 +21,13 @@ const OVERHEAD: usize = 128;
 const HEADER_OVERHEAD: usize = 2 * (size_of::<String>() + 16);
 
 impl Parcel {
-    pub(super) fn new(message: Message) -> Box<Self> {
+    /// What arrives at `exchange`. A fence that is not the relay's is none; what it said is kept as text.
+    pub(super) fn new(exchange: &str, mut message: Message) -> Box<Self> {
+        if exchange != JOBS_EXCHANGE
+            && let Some(seq) = message.seq.take()
+        {
+            message.other_headers.insert(SEQ_HEADER.to_owned(), seq.to_string());
+        }
         Box::new(Self { message, position: 0, deliveries: 0 })
     }
 

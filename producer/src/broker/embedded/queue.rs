@@ -124,7 +124,7 @@ mod tests {
 
     fn queue_of(count: usize) -> Queue {
         let mut queue = Queue::new("q", None, true);
-        (0..count).for_each(|_| queue.push(Parcel::new(Message::default())));
+        (0..count).for_each(|_| queue.push(Parcel::new("", Message::default())));
         queue
     }
 

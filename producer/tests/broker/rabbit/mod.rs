@@ -5,4 +5,5 @@ mod connecting;
 mod consuming;
 mod declaring;
 mod fixture;
+mod forging;
 mod publishing;

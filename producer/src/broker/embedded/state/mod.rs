@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::parcel::Parcel;
 use super::queue::Queue;
 use super::{EmbeddedOptions, Held};
-use crate::broker::topology::DEAD_EXCHANGE;
+use crate::broker::topology::{DEAD_EXCHANGE, routing_key};
 use crate::broker::{BrokerError, BrokerState, Confirm, Depth};
 
 /// Everything in the broker.
@@ -86,7 +86,8 @@ impl State {
 
     fn route(&mut self, exchange: &str, parcel: Box<Parcel>) -> Confirm {
         let kind = parcel.message.kind.as_deref();
-        match self.target(exchange, kind) {
+        let key = kind.map(|kind| routing_key(exchange, kind));
+        match self.target(exchange, key.as_deref()) {
             Some(queue) => {
                 self.push(queue, parcel);
                 Confirm::Confirmed
