@@ -174,7 +174,8 @@ pub struct Delivery {
     pub message: Message,
     /// What to settle it by.
     pub tag: Tag,
-    /// How often the broker handed this message over before. Zero the first time.
+    /// How often the broker handed this message over before. Zero the first time; of a message that has died in another queue
+    /// RabbitMQ 4 may go on counting from there.
     pub deliveries_before: u32,
     /// The queue it came from.
     pub queue: std::sync::Arc<str>,

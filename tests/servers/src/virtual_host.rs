@@ -106,9 +106,8 @@ fn day(id: Uuid) -> u64 {
 
 /// Virtual hosts of tests that were killed before today, on a server that outlives them.
 async fn remove_left_overs(management: &Management, today: u64) {
-    for name in
-        management.virtual_hosts().await.expect("the server of ACKORD_TEST_RABBITMQ_MANAGEMENT_URL answers")
-    {
+    // RabbitMQ 4.0 answers 500 while one of them is being deleted: then a later test finds the left-overs.
+    for name in management.virtual_hosts().await.unwrap_or_default() {
         let made = name.strip_prefix(PREFIX).and_then(|rest| rest.split('_').next()?.parse::<u64>().ok());
         if made.is_some_and(|made| made + 1 < today) {
             // Another test may be deleting the same one.

@@ -11,7 +11,7 @@ use ackord_producer::broker::{AmqpBroker, Broker, BrokerError, BrokerState};
 use ackord_test_servers::{RabbitNode, RabbitOptions, eventually};
 use serde_json::json;
 
-use super::fixture::{PATIENCE, options, shared};
+use super::fixture::{PATIENCE, options, shared, version};
 
 #[tokio::test]
 async fn a_queue_that_is_deleted_ends_its_consumer_and_costs_no_other() {
@@ -32,7 +32,8 @@ async fn a_queue_that_is_deleted_ends_its_consumer_and_costs_no_other() {
     assert_eq!(ids(&[next(&mut consume(&rabbit, "a", 1).await).await]), ["2"]);
 }
 
-/// A consumer timeout closes the channel up to 4.2, and cancels the consumer from 4.3 on.
+/// A consumer timeout closes the channel up to 4.2, which counts as a delivery that went wrong, and cancels the consumer from 4.3
+/// on, which does not.
 #[tokio::test]
 async fn a_consumer_that_holds_a_message_too_long_ends_and_the_message_comes_again() {
     let options_of =
@@ -46,7 +47,8 @@ async fn a_consumer_that_holds_a_message_too_long_ends_and_the_message_comes_aga
     assert!(!consumer.settler.ack(held.tag, true));
     let mut again = consume(&broker, "a", 1).await;
     let delivery = next(&mut again).await;
-    assert_eq!((ids(std::slice::from_ref(&delivery)), delivery.deliveries_before), (vec!["1"], 1));
+    let counted = u32::from(version(&node.management()).await < (4, 3));
+    assert_eq!((ids(std::slice::from_ref(&delivery)), delivery.deliveries_before), (vec!["1"], counted));
     assert!(again.settler.ack(delivery.tag, false));
     assert_eq!(*broker.state().borrow(), BrokerState::Open);
 }
@@ -82,7 +84,7 @@ async fn what_other_publishers_put_into_headers_arrives_as_text() {
     let delivery = next(&mut consume(&rabbit, "a", 1).await).await;
     let message = delivery.message;
     assert_eq!((message.message_id.as_deref(), message.kind.as_deref()), (Some("m-1"), Some("a")));
-    assert_eq!((message.schema_version, message.seq), (Some(2), Some(i32::MAX)));
+    assert_eq!((message.schema_version, message.seq), (Some(2), None));
     assert_eq!(&message.body[..], "no json \u{0}".as_bytes());
     let shown = |name: &str| message.other_headers[name].as_str();
     assert_eq!(

@@ -11,7 +11,7 @@ use ackord_test_servers::{Proxy, VirtualHost, eventually};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::fixture::{PATIENCE, back, options, shared};
+use super::fixture::{PATIENCE, Rabbit, back, options, shared};
 
 /// A broker that reaches its virtual host through a proxy, impatiently.
 async fn through_a_proxy(host: &VirtualHost, proxy: &Proxy) -> AmqpBroker {
@@ -88,6 +88,56 @@ async fn what_a_full_queue_nacks_is_refused_and_taken_once_there_is_room() {
         (confirms == [Confirm::Confirmed]).then_some(())
     })
     .await;
+}
+
+/// The numbers of the channels with confirms on the publisher's connection, once that shows in what the server tells.
+async fn channels_become(rabbit: &Rabbit, what: &str, wanted: impl Fn(&[u64]) -> bool) -> Vec<u64> {
+    eventually(what, PATIENCE, async || {
+        let connections = rabbit.management.connections().await.ok()?;
+        let publisher = connections.iter().find(|one| one.client_name() == Some("ackord publisher"))?;
+        let on_it = format!("{} (", publisher.name);
+        let channels = rabbit.management.channels().await.ok()?;
+        let with_confirms = channels.iter().filter(|one| one.confirm && one.name.starts_with(&on_it));
+        let numbers: Vec<u64> = with_confirms.map(|one| one.number).collect();
+        wanted(&numbers).then_some(numbers)
+    })
+    .await
+}
+
+/// lapin gives each channel of a connection a number that no other one had before.
+#[tokio::test]
+async fn a_channel_that_nacked_is_not_used_again_and_one_that_confirmed_all_is() {
+    let Some(rabbit) = shared().await else { return };
+    rabbit.apply(&kinds(&["a", "b"])).await.unwrap();
+    // As long as its policy says, or a message more.
+    rabbit
+        .management
+        .set_policy("short", "^ackord\\.a$", "queues", json!({ "max-length": 1 }))
+        .await
+        .unwrap();
+    publish(&rabbit, "b", &["1"]).await;
+    let first = channels_become(&rabbit, "a window has its channel", |numbers| numbers.len() == 1).await;
+    for id in ["2", "3", "4"] {
+        publish(&rabbit, "b", &[id]).await;
+    }
+    let mut number = 0;
+    eventually("the queue says no", PATIENCE, || {
+        number += 1;
+        let (rabbit, id) = (&rabbit, format!("fill-{number}"));
+        async move {
+            let confirms = rabbit.publish(JOBS_EXCHANGE, &[message("a", &id)]).await.unwrap();
+            matches!(confirms[..], [Confirm::Refused(_)]).then_some(())
+        }
+    })
+    .await;
+    publish(&rabbit, "b", &["5"]).await;
+    let second = channels_become(&rabbit, "another one has taken its place", |numbers| {
+        numbers.len() == 1 && numbers != first
+    })
+    .await;
+    // The probe has a channel of its own. Each window before the refusal had the first one: whoever opens one each time is far
+    // ahead by now.
+    assert!(second[0] > first[0] && second[0] <= first[0] + 2, "{first:?} {second:?}");
 }
 
 #[tokio::test]

@@ -121,6 +121,9 @@ pub struct Channel {
     pub name: String,
     /// Its number.
     pub number: u64,
+    /// Whether it confirms what is published on it.
+    #[serde(default)]
+    pub confirm: bool,
     /// Deliveries that are not settled.
     #[serde(default, rename = "messages_unacknowledged")]
     pub unacked: u64,
