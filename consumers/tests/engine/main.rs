@@ -2,6 +2,7 @@
 //! SQLite and on Postgres, on a database that holds what an earlier run has left.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod ahead;
 mod archive;
 mod cancel;
 mod clock;
@@ -25,7 +26,9 @@ mod notices;
 mod observed;
 mod outage;
 mod pause;
+mod postgres_conflict;
 mod postgres_outage;
+mod postgres_tls;
 mod replays;
 mod steps;
 mod suspects;
