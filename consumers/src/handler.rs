@@ -50,6 +50,9 @@ pub trait Handler: Send + Sync + 'static {
     /// The short halves of a whole group, in one transaction. A hot kind overrides it with set-based SQL; the harness checks
     /// that both do the same. The answers stand in the order of the work.
     ///
+    /// On Postgres other groups of the kind are committed at the same time, here and in other workers: lock rows that several jobs
+    /// share in one order, or two groups wait for each other until the server ends one of them, which runs again.
+    ///
     /// # Errors
     /// One error rolls the group back; then each job is tried by itself with [`commit`](Handler::commit).
     async fn commit_group(
