@@ -1,7 +1,7 @@
 //! Cancelling jobs, and running them now instead of later.
 
 use ackord_entities::ids::JobId;
-use ackord_entities::queue::audit::{self, Deed, SubjectType};
+use ackord_entities::queue::audit::{self, SubjectType};
 use ackord_entities::queue::state::JobState;
 use ackord_entities::queue::{job, outbox};
 use chrono::{DateTime, Utc};
@@ -37,7 +37,7 @@ pub async fn cancel(
             .map_or(CancelOutcome::NotFound, |job| CancelOutcome::AlreadyEnded(job.state)));
     }
     outbox::make_due(tx, id, now).await?;
-    write(tx, "cancel", id, operator, now).await?;
+    audit::record(tx, operator.deed("cancel", SubjectType::Job, id.to_string()), now).await?;
     Ok(CancelOutcome::Requested)
 }
 
@@ -68,27 +68,9 @@ pub async fn retry_now(
         None => Ok(RetryOutcome::NotFound),
         Some(job) if job.state.is_end() => Ok(RetryOutcome::Ended(job.state)),
         Some(_) if outbox::make_due(tx, id, now).await? => {
-            write(tx, "retry", id, operator, now).await?;
+            audit::record(tx, operator.deed("retry", SubjectType::Job, id.to_string()), now).await?;
             Ok(RetryOutcome::DueNow)
         }
         Some(_) => Ok(RetryOutcome::AlreadyQueued),
     }
-}
-
-async fn write(
-    tx: &DatabaseTransaction,
-    verb: &str,
-    id: JobId,
-    operator: &Operator,
-    now: DateTime<Utc>,
-) -> Result<(), DbErr> {
-    let deed = Deed {
-        actor: &operator.name,
-        verb,
-        subject_type: SubjectType::Job,
-        subject: id.to_string(),
-        reason: operator.reason.as_deref(),
-        details: None,
-    };
-    audit::record(tx, deed, now).await
 }

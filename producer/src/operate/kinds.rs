@@ -1,6 +1,6 @@
 //! Pausing and resuming kinds.
 
-use ackord_entities::queue::audit::{self, Deed, SubjectType};
+use ackord_entities::queue::audit::{self, SubjectType};
 use ackord_entities::queue::pause as pauses;
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbErr};
@@ -20,7 +20,7 @@ pub async fn pause(
     let reason = operator.reason.as_deref().unwrap_or_default();
     let changed = pauses::pause(tx, kind, &operator.name, reason, now).await?;
     if changed {
-        write(tx, "pause", kind, operator, now).await?;
+        audit::record(tx, operator.deed("pause", SubjectType::Kind, kind.to_owned()), now).await?;
     }
     Ok(changed)
 }
@@ -37,25 +37,7 @@ pub async fn resume(
 ) -> Result<bool, DbErr> {
     let changed = pauses::resume(tx, kind).await?;
     if changed {
-        write(tx, "resume", kind, operator, now).await?;
+        audit::record(tx, operator.deed("resume", SubjectType::Kind, kind.to_owned()), now).await?;
     }
     Ok(changed)
-}
-
-async fn write(
-    tx: &DatabaseTransaction,
-    verb: &str,
-    kind: &str,
-    operator: &Operator,
-    now: DateTime<Utc>,
-) -> Result<(), DbErr> {
-    let deed = Deed {
-        actor: &operator.name,
-        verb,
-        subject_type: SubjectType::Kind,
-        subject: kind.to_owned(),
-        reason: operator.reason.as_deref(),
-        details: None,
-    };
-    audit::record(tx, deed, now).await
 }

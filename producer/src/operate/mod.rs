@@ -12,6 +12,8 @@ pub use letters::{
     StopOutcome, Why, discard, give_lives, prepare, replay, resume_run, start_run, stop_run,
 };
 
+use ackord_entities::queue::audit::{Deed, SubjectType};
+
 /// Who does it, and why.
 #[derive(Clone, Debug)]
 pub struct Operator {
@@ -19,4 +21,11 @@ pub struct Operator {
     pub name: String,
     /// Why, in the operator's words.
     pub reason: Option<String>,
+}
+
+impl Operator {
+    /// What the audit is told of the operator's doing `verb` to `subject`.
+    fn deed<'a>(&'a self, verb: &'a str, subject_type: SubjectType, subject: String) -> Deed<'a> {
+        Deed { actor: &self.name, verb, subject_type, subject, reason: self.reason.as_deref(), details: None }
+    }
 }

@@ -32,12 +32,5 @@ pub async fn discard(
 fn deed<'a>(letter: &Standing, operator: &'a Operator) -> Deed<'a> {
     let (subject_type, subject) = subject(letter.id, letter.job_id);
     let details = serde_json::json!({ "dead_letter": letter.id, "job": letter.job_id });
-    Deed {
-        actor: &operator.name,
-        verb: "discard",
-        subject_type,
-        subject,
-        reason: operator.reason.as_deref(),
-        details: Some(details.to_string()),
-    }
+    Deed { details: Some(details.to_string()), ..operator.deed("discard", subject_type, subject) }
 }

@@ -248,12 +248,5 @@ fn deed<'a>(letter: &Prepared, why: &Why<'a>) -> Deed<'a> {
         "payload_edited": letter.edited.is_some(),
         "replay_run": why.run,
     });
-    Deed {
-        actor: &why.operator.name,
-        verb: "replay",
-        subject_type,
-        subject,
-        reason: why.operator.reason.as_deref(),
-        details: Some(details.to_string()),
-    }
+    Deed { details: Some(details.to_string()), ..why.operator.deed("replay", subject_type, subject) }
 }

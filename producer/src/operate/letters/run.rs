@@ -189,13 +189,6 @@ async fn write(
     details: Option<String>,
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
-    let deed = Deed {
-        actor: &operator.name,
-        verb,
-        subject_type: SubjectType::ReplayRun,
-        subject: run.to_string(),
-        reason: operator.reason.as_deref(),
-        details,
-    };
+    let deed = Deed { details, ..operator.deed(verb, SubjectType::ReplayRun, run.to_string()) };
     audit::record(tx, deed, now).await
 }
