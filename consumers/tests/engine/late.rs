@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ackord_consumers::handler::Outcome;
 use ackord_consumers::registry::Registry;
 use ackord_consumers::testing::{Stage, StageOptions, eventually};
 use ackord_consumers::worker::WorkerOptions;
@@ -19,11 +18,10 @@ use ackord_producer::upkeep::put_back_expired;
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
-use crate::effects::write_effect;
-use crate::kinds::{Calls, Hasty, Long, Scripted, Short, Work};
+use crate::kinds::{Calls, Hasty, Long, Scripted, Short};
 use crate::steps::{
     Colleague, Gate, advance, all_settled, effects_of, gated, in_state, in_transaction, message,
-    publish_with, quiet, staged, transient, unsettled, waiting,
+    publish_with, quiet, staged, transient, waiting,
 };
 
 /// A job that is not due, so that nothing but the test moves its row.
@@ -190,61 +188,5 @@ async fn a_worker_that_has_lost_one_of_its_leases_writes_nothing() {
         stage.stop().await;
         assert_eq!(stage.job(id).await, running);
         assert_eq!(effects_of(&stage, id).await, [""; 0]);
-    }
-}
-
-/// A group is committed while an older delivery of the same channel still runs.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_acknowledgement_of_many_leaves_out_what_is_not_committed() {
-    for database in TestDatabase::each().await {
-        let (performing, committing, calls) = (Gate::new(), Gate::new(), Calls::default());
-        let handler = Scripted::<Work>::new()
-            .perform({
-                let (performing, calls) = (performing.clone(), calls.clone());
-                move |turn, _| {
-                    let performing = performing.clone();
-                    calls.count(&turn.job.note);
-                    Box::pin(async move {
-                        if turn.job.note == "slow" {
-                            performing.pass().await;
-                        }
-                        Ok(turn.job.note.clone())
-                    })
-                }
-            })
-            .commit({
-                let committing = committing.clone();
-                move |turn, tx| {
-                    let committing = committing.clone();
-                    Box::pin(async move {
-                        if turn.job.note == "first" {
-                            committing.pass().await;
-                        }
-                        write_effect(tx, turn.id, &turn.job.note).await?;
-                        Ok(Outcome::succeeded())
-                    })
-                }
-            });
-        let mut stage = staged(database, Registry::new().with(handler)).await;
-        let (slow, first) = (JobId::new(), JobId::new());
-        stage.deliver(message(slow, None, &Work::new("slow"))).await;
-        performing.entered().await;
-        stage.deliver(message(first, None, &Work::new("first"))).await;
-        committing.entered().await;
-        let others: Vec<JobId> = (0..10).map(|_| JobId::new()).collect();
-        for id in &others {
-            stage.deliver(message(*id, None, &Work::new("tea"))).await;
-        }
-        // Where one transaction of the kind waits for the other, they are the next group now.
-        eventually("the others are performed", async || (calls.of("tea") == 10).then_some(())).await;
-        committing.open(1);
-        for id in others.iter().chain([&first]) {
-            stage.ended(*id).await;
-        }
-        unsettled::<Work>(&stage, 1).await;
-        performing.open(1);
-        stage.ended(slow).await;
-        all_settled::<Work>(&stage).await;
-        stage.stop().await;
     }
 }
