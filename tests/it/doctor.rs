@@ -1,5 +1,6 @@
 //! `ackord doctor`: it finds what is wrong, and finds nothing where all is well.
 
+use ackord_test_servers::{LOOPBACK, PostgresOptions, PostgresServer};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -89,4 +90,33 @@ async fn a_broker_that_does_not_answer_is_a_finding() {
         found.iter().any(|(check, found)| check == "broker.reachable" && found.contains("127.0.0.1:1")),
         "{report}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_server_that_cannot_be_trusted_is_not_used() {
+    let options = PostgresOptions { certificate_for: Some(&LOOPBACK), ..PostgresOptions::default() };
+    let Some(server) = PostgresServer::start(options).await else { return };
+    let folder = Folder::empty();
+    let certificates = server.certificates();
+    let url = |root: &str| format!("{}?sslmode=verify-full&sslrootcert={root}", server.url());
+    let trusted = url(&certificates.ca);
+    folder.ackord(&["schema", "up", "--database", &trusted]).expect(0);
+    let report = folder.ackord(&["doctor", "--json", "--database", &trusted]).json();
+    let reached = report["checks"][0]["found"].as_str().unwrap();
+    assert!(report["checks"][0]["result"] == "ok" && reached.contains("TLSv1."), "{report}");
+
+    let unchecked = format!("{}?sslmode=require&sslrootcert={}", server.url(), certificates.ca);
+    for (wrong, parameter) in [
+        (url(&certificates.stranger_ca), "sslrootcert"),
+        (url("/not/there.pem"), "/not/there.pem"),
+        (unchecked, "sslmode=verify-full"),
+    ] {
+        let report = folder.ackord(&["doctor", "--json", "--database", &wrong]).expect(9).json();
+        let (check, found) = findings(&report).swap_remove(0);
+        assert!(check == "database.reachable" && found.contains(parameter), "{report}");
+        assert!(
+            !report.to_string().contains(server.url().split('@').next().unwrap()),
+            "no password: {report}"
+        );
+    }
 }

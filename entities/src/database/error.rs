@@ -8,6 +8,7 @@ use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 use super::Location;
 use super::fault::sqlite_code;
+use super::tls::{TlsFault, TlsOptionsError};
 
 /// The file of the write-ahead log's index cannot grow: how a full disk shows while a database is opened.
 const SQLITE_IOERR_SHMSIZE: i32 = 4874;
@@ -123,13 +124,21 @@ pub enum DatabaseError {
         /// What the driver said.
         source: DbErr,
     },
-    /// The connection cannot be encrypted as the URL asks for.
-    #[error(
-        "{location} cannot be reached over TLS: check sslmode and sslrootcert in the URL, and the server's certificate"
-    )]
+    /// What the URL says about TLS cannot be done.
+    #[error("the URL of {location} cannot be used")]
+    TlsOptions {
+        /// The URL without credentials.
+        location: String,
+        /// What is wrong with which parameter.
+        source: TlsOptionsError,
+    },
+    /// The connection cannot be encrypted, or the server not be trusted, as the URL asks for.
+    #[error("{location} {fault}")]
     Tls {
         /// The URL without credentials.
         location: String,
+        /// What is wrong, with the remedy.
+        fault: TlsFault,
         /// What the driver said.
         source: DbErr,
     },
@@ -162,16 +171,18 @@ impl DatabaseError {
     pub fn postgres(location: &Location, source: sqlx::Error) -> Self {
         let location = location.to_string();
         let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Cow::into_owned);
-        let is_tls = matches!(source, sqlx::Error::Tls(_));
+        let tls = TlsFault::of(&source);
         let is_configuration = matches!(source, sqlx::Error::Configuration(_));
         let source = DbErr::Conn(RuntimeErr::SqlxError(Arc::new(source)));
         match code.as_deref() {
             Some("28000" | "28P01") => Self::Login { location, source },
             Some("3D000") => Self::NoDatabase { location, source },
             Some("53300") => Self::Busy { location, source },
-            _ if is_tls => Self::Tls { location, source },
             _ if is_configuration => Self::Url { source },
-            _ => Self::Unreachable { location, source },
+            _ => match tls {
+                Some(fault) => Self::Tls { location, fault, source },
+                None => Self::Unreachable { location, source },
+            },
         }
     }
 }

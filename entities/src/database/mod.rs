@@ -10,14 +10,17 @@ mod postgres;
 mod rows;
 mod server;
 mod sqlite;
+mod tls;
 
 pub use connection::Connection;
 pub use error::DatabaseError;
 pub use fault::{Fault, classify, timed_out};
 pub use location::Location;
 pub use options::{DatabaseOptions, Limits};
+pub use postgres::try_connecting;
 pub use rows::{Cell, RowSet, Sql, without_nul};
 pub use server::{Connections, ServerFacts, facts};
+pub use tls::{TlsFault, TlsOptionsError};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _, R
 
 use super::options::{DatabaseOptions, Limits, STATEMENT_CACHE};
 use super::pool::{PoolOptions, PostgresPool};
-use super::{DatabaseError, Location};
+use super::{DatabaseError, Location, tls};
 
 /// A pooler that knows the protocol but not what was asked for.
 const PROTOCOL_VIOLATION: &str = "08P01";
@@ -20,10 +20,10 @@ pub(super) async fn open(
     location: &Location,
 ) -> Result<PostgresPool, DatabaseError> {
     let limits = &options.limits;
-    let plain = PgConnectOptions::from_str(url)
-        .map_err(|source| DatabaseError::postgres(location, source))?
-        .application_name("ackord")
-        .disable_statement_logging();
+    let plain = parse(url, location)?.application_name("ackord").disable_statement_logging();
+    if let Some(listen_url) = &options.listen_url {
+        parse(listen_url, &listen_url.parse()?)?;
+    }
     let direct = with_settings(plain.clone(), limits).statement_cache_capacity(STATEMENT_CACHE);
     let shared = plain.statement_cache_capacity(0).extra_float_digits(None);
     let has_pooler = options.listen_url.is_some() || is_pooler(&direct, limits, location).await?;
@@ -41,6 +41,27 @@ pub(super) async fn open(
         answer_timeout: limits.answer,
         preamble,
     }))
+}
+
+/// Reads a URL. What it says about TLS is looked at here, before anything is sent.
+fn parse(url: &str, location: &Location) -> Result<PgConnectOptions, DatabaseError> {
+    let options =
+        PgConnectOptions::from_str(url).map_err(|source| DatabaseError::postgres(location, source))?;
+    tls::check(&options)
+        .map_err(|source| DatabaseError::TlsOptions { location: location.to_string(), source })?;
+    Ok(options)
+}
+
+/// Connects to the server at `url` once, and leaves again: whether it can be listened to there.
+///
+/// # Errors
+/// [`DatabaseError`], which names the server and the remedy.
+pub async fn try_connecting(url: &str) -> Result<(), DatabaseError> {
+    let location: Location = url.parse()?;
+    let options = parse(url, &location)?.disable_statement_logging();
+    let connection = connect(&options, Limits::default().connect).await;
+    close(connection.map_err(|source| DatabaseError::postgres(&location, source))?).await;
+    Ok(())
 }
 
 /// A server takes our settings with the first message. A pooler refuses them, or drops them without a word.
@@ -96,6 +117,10 @@ fn with_settings(options: PgConnectOptions, limits: &Limits) -> PgConnectOptions
         ("tcp_keepalives_interval", "10".to_owned()),
         ("tcp_keepalives_count", "3".to_owned()),
         ("tcp_user_timeout", "60000".to_owned()),
+        // What the engine's statements count on, whatever the server's default is.
+        ("default_transaction_isolation", "read committed".to_owned()),
+        // Compiling a plan takes a hundred times as long as running one of ours; a wrong estimate would have it done.
+        ("jit", "off".to_owned()),
         (MARK, MARKED.to_owned()),
     ];
     let given = options.get_options().unwrap_or_default().to_owned();
@@ -106,7 +131,7 @@ fn with_settings(options: PgConnectOptions, limits: &Limits) -> PgConnectOptions
 /// the driver numbers its own from 1 on every connection.
 fn preamble(limits: &Limits) -> String {
     format!(
-        "DEALLOCATE ALL; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; DEALLOCATE ALL; SET LOCAL jit = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
          SET LOCAL idle_in_transaction_session_timeout = {}",
         limits.statement.as_millis(),
         limits.lock.as_millis(),

@@ -9,6 +9,9 @@ pub struct ServerFacts {
     pub product: String,
     /// The version's first number.
     pub major: u32,
+    /// The version of TLS by which the server is reached; behind a pooler, by which the pooler reaches it. `None`: nothing is
+    /// encrypted. Always so on SQLite, where nothing travels.
+    pub tls: Option<String>,
     /// Settings that make a commit less than durable, as `name = value`.
     pub not_durable: Vec<String>,
     /// Connections that the server allows to programs, and how many are open now. `None` on SQLite.
@@ -39,7 +42,8 @@ async fn postgres(connection: &impl ConnectionTrait) -> Result<ServerFacts, DbEr
     let sql = "SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000, \
         current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'), \
         current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint, \
-        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')";
+        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), \
+        (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid())";
     let row = one(connection, sql).await?;
     let text = |index| row.try_get_by_index::<String>(index);
     let durable = ["fsync", "synchronous_commit", "full_page_writes"];
@@ -53,6 +57,7 @@ async fn postgres(connection: &impl ConnectionTrait) -> Result<ServerFacts, DbEr
     Ok(ServerFacts {
         product: format!("PostgreSQL {}", text(0)?),
         major: u32::try_from(row.try_get_by_index::<i32>(1)?).unwrap_or_default(),
+        tls: row.try_get_by_index(7)?,
         not_durable,
         connections: Some(Connections { allowed: row.try_get_by_index(5)?, open: row.try_get_by_index(6)? }),
     })
@@ -64,6 +69,7 @@ async fn sqlite(connection: &impl ConnectionTrait) -> Result<ServerFacts, DbErr>
     Ok(ServerFacts {
         product: format!("SQLite {version}"),
         major: 3,
+        tls: None,
         not_durable: Vec::new(),
         connections: None,
     })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ackord_entities::clock::machine_now;
-use ackord_entities::database::{Database, ServerFacts, facts};
+use ackord_entities::database::{Database, ServerFacts, facts, try_connecting};
 use ackord_entities::queue::process;
 use sea_orm::{DbBackend, DbErr};
 
@@ -50,8 +50,13 @@ pub(super) async fn look(session: &Session, checks: &mut Checks) -> Option<Datab
 /// Answers whether its tables can be read.
 async fn look_at(database: &Database, checks: &mut Checks) -> Result<bool, DbErr> {
     let server = facts(database.read()).await?;
-    checks.add(Check::ok("database.reachable", format!("{}, {}", database.location(), server.product)));
     let is_server = database.backend() == DbBackend::Postgres;
+    let mut reached = format!("{}, {}", database.location(), server.product);
+    if is_server {
+        reached.push_str(", ");
+        reached.push_str(server.tls.as_deref().unwrap_or("not encrypted"));
+    }
+    checks.add(Check::ok("database.reachable", reached));
     if is_server && server.major < OLDEST_POSTGRES {
         let remedy = format!("ackord is tested with PostgreSQL {OLDEST_POSTGRES} and newer");
         checks.add(Check::warning("database.version", server.product.clone(), remedy));
@@ -59,7 +64,7 @@ async fn look_at(database: &Database, checks: &mut Checks) -> Result<bool, DbErr
     checks.add(durability(&server));
     if is_server {
         checks.add(clocks(database).await?);
-        checks.add(listening(database));
+        checks.add(listening(database).await);
     }
     let status = schema::status(database).await?;
     let check = "database.schema";
@@ -118,10 +123,17 @@ async fn clocks(database: &Database) -> Result<Check, DbErr> {
 }
 
 /// Whether the relay can be woken, or has to look.
-fn listening(database: &Database) -> Check {
+async fn listening(database: &Database) -> Check {
     let check = "database.listen";
     match database.listen_url() {
-        Some(_) => Check::ok(check, "a direct connection can be listened to: new jobs start at once"),
+        Some(url) => match try_connecting(url).await {
+            Ok(()) => Check::ok(check, "a direct connection can be listened to: new jobs start at once"),
+            Err(error) => Check::warning(
+                check,
+                ackord_entities::error_chain(&error),
+                "correct database_listen; until then new jobs start when the relay next looks",
+            ),
+        },
         None => Check::warning(
             check,
             "a pooler stands before the database: new jobs start when the relay next looks",

@@ -18,17 +18,19 @@ pub mod proxy;
 pub mod rabbit;
 pub mod required;
 
+mod certificates;
 mod folder;
 mod port;
 mod process;
 mod virtual_host;
 mod wait;
 
+pub use certificates::{Certificates, LOOPBACK};
 pub use folder::Folder;
 pub use management::{Management, ManagementError};
 pub use port::Port;
 pub use postgres::{PgBouncer, PgBouncerOptions, PostgresOptions, PostgresServer, Shutdown};
 pub use proxy::{Direction, Proxy, Trap};
-pub use rabbit::{Certificates, RabbitCluster, RabbitNode, RabbitOptions};
+pub use rabbit::{RabbitCluster, RabbitNode, RabbitOptions};
 pub use virtual_host::{VirtualHost, with_user};
 pub use wait::eventually;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::certificates::Certificates;
 use crate::folder::{Folder, make};
 use crate::port::Port;
 use crate::process::{Process, Running, tail};
@@ -24,13 +25,15 @@ pub struct PostgresOptions {
     pub max_connections: u32,
     /// Whether a commit waits for the disk. It guards against a power cut only; a killed server finds every commit anyway.
     pub fsync: bool,
+    /// The names in its certificate, such as [`LOOPBACK`](crate::LOOPBACK). `None`: it speaks no TLS.
+    pub certificate_for: Option<&'static [&'static str]>,
     /// Further settings of `postgresql.conf`.
     pub settings: Vec<(String, String)>,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { max_connections: 50, fsync: false, settings: Vec::new() }
+        Self { max_connections: 50, fsync: false, certificate_for: None, settings: Vec::new() }
     }
 }
 
@@ -53,6 +56,7 @@ pub struct PostgresServer {
     port: Port,
     password: String,
     settings: Vec<(String, String)>,
+    certificates: Option<Certificates>,
     // Removed after the process has ended.
     folder: Folder,
 }
@@ -71,9 +75,14 @@ impl PostgresServer {
         installation.give(&folder.path().join("postgres"));
         let template = Template::find(&installation, &parent);
         template.copy(&installation, &folder.path().join("postgres/data"));
-        let settings = settings(&options, port.number());
+        let certificates = options.certificate_for.map(|hosts| Certificates::write(&folder, hosts));
+        if let Some(certificates) = &certificates {
+            // It insists that the key is its own.
+            installation.give(Path::new(&certificates.server_key));
+        }
+        let settings = settings(&options, certificates.as_ref(), port.number());
         let password = template.password;
-        let mut server = Self { process: None, installation, port, password, settings, folder };
+        let mut server = Self { process: None, installation, port, password, settings, certificates, folder };
         server.start_again().await;
         Some(server)
     }
@@ -96,6 +105,14 @@ impl PostgresServer {
     /// The same through another address, as that of a [`Proxy`](crate::Proxy).
     pub fn url_at(&self, address: SocketAddr, database: &str) -> String {
         format!("postgres://{ADMINISTRATOR}:{}@{address}/{database}", self.password)
+    }
+
+    /// What it and its clients need for TLS.
+    ///
+    /// # Panics
+    /// When the options gave it no certificate.
+    pub fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().expect("the server was started with a certificate")
     }
 
     pub(super) fn installation(&self) -> &Installation {
@@ -234,7 +251,11 @@ impl Drop for PostgresServer {
     }
 }
 
-fn settings(options: &PostgresOptions, port: u16) -> Vec<(String, String)> {
+fn settings(
+    options: &PostgresOptions,
+    certificates: Option<&Certificates>,
+    port: u16,
+) -> Vec<(String, String)> {
     let on = |value: bool| if value { "on" } else { "off" }.to_owned();
     let mut settings = vec![
         ("listen_addresses", "127.0.0.1".to_owned()),
@@ -246,6 +267,15 @@ fn settings(options: &PostgresOptions, port: u16) -> Vec<(String, String)> {
         ("shared_buffers", "32MB".to_owned()),
         ("jit", on(false)),
     ];
+    if let Some(certificates) = certificates {
+        settings.extend([
+            ("ssl", on(true)),
+            ("ssl_cert_file", certificates.server_certificate.clone()),
+            ("ssl_key_file", certificates.server_key.clone()),
+            // A client may show a certificate, and then it has to be of this authority.
+            ("ssl_ca_file", certificates.ca.clone()),
+        ]);
+    }
     settings.extend(options.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
     settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -24,7 +24,7 @@ async fn a_killed_server_finds_what_was_committed() {
 #[tokio::test]
 async fn a_server_has_the_settings_it_was_asked_for() {
     let settings = vec![("statement_timeout".to_owned(), "4321ms".to_owned())];
-    let options = PostgresOptions { max_connections: 7, fsync: true, settings };
+    let options = PostgresOptions { max_connections: 7, fsync: true, settings, ..PostgresOptions::default() };
     let Some(server) = PostgresServer::start(options).await else { return };
     for (name, value) in [("max_connections", "7"), ("fsync", "on"), ("statement_timeout", "4321ms")] {
         assert_eq!(server.psql(&format!("SHOW {name}")).await.as_deref(), Ok(value));

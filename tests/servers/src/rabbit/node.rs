@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use uuid::Uuid;
 
+use crate::certificates::{Certificates, LOOPBACK};
 use crate::folder::Folder;
 use crate::management::Management;
 use crate::process::{AtOurDeath, Process, command, tail};
 use crate::wait::eventually;
 
-use super::certificates::Certificates;
 use super::epmd::Epmd;
 use super::installation::Installation;
 use super::settings::{self, Ports, RabbitOptions};
@@ -75,7 +75,7 @@ impl RabbitNode {
 
     pub(super) fn prepare(name: String, options: &RabbitOptions, shared: &Shared) -> Self {
         let (folder, ports) = (Folder::in_target(), Ports::free());
-        let certificates = options.tls.then(|| Certificates::write(&folder));
+        let certificates = options.tls.then(|| Certificates::write(&folder, &LOOPBACK));
         let [main_file, advanced, plugins] =
             settings::write(&folder, &ports, options, certificates.as_ref(), &shared.peers);
         folder.write_secret(".erlang.cookie", &shared.cookie);

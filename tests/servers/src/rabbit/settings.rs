@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::folder::Folder;
 use crate::port::Port;
 
-use super::certificates::Certificates;
+use crate::certificates::Certificates;
 
 /// What a test wants of its node.
 #[derive(Clone, Debug, Default)]

@@ -7,13 +7,16 @@ use rcgen::{
 
 use crate::folder::Folder;
 
+/// The names under which a server of the tests is reached.
+pub const LOOPBACK: [&str; 2] = ["localhost", "127.0.0.1"];
+
 /// Paths of PEM files: an authority, what it issued to the server and to a client, and a client certificate of an
 /// authority that the server does not know.
 #[derive(Clone, Debug)]
 pub struct Certificates {
     /// The authority that both sides trust.
     pub ca: String,
-    /// The server's certificate, for `localhost` and 127.0.0.1.
+    /// The server's certificate.
     pub server_certificate: String,
     /// Its key.
     pub server_key: String,
@@ -30,11 +33,12 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    pub(super) fn write(folder: &Folder) -> Self {
+    /// Writes them into the folder, the server's for the given names.
+    pub(crate) fn write(folder: &Folder, hosts: &[&str]) -> Self {
         let (authority, stranger) = (authority("ackord tests"), authority("somebody else"));
-        let server = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let server = hosts.iter().map(|host| (*host).to_owned()).collect();
         let (server_certificate, server_key) =
-            issue(folder, "server", &authority, server.to_vec(), ExtendedKeyUsagePurpose::ServerAuth);
+            issue(folder, "server", &authority, server, ExtendedKeyUsagePurpose::ServerAuth);
         let (client_certificate, client_key) =
             issue(folder, "client", &authority, Vec::new(), ExtendedKeyUsagePurpose::ClientAuth);
         let (stranger_certificate, stranger_key) =
