@@ -11,6 +11,7 @@ mod m20261121_000004_broker;
 mod m20261121_000005_replay_runs;
 mod m20261121_000006_processes;
 mod m20261121_000007_suspect_starters;
+mod m20261121_000008_searches;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_replay_runs::Migration),
             Box::new(m20261121_000006_processes::Migration),
             Box::new(m20261121_000007_suspect_starters::Migration),
+            Box::new(m20261121_000008_searches::Migration),
         ]
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, ConnectionTrait, QueryOrder, QuerySelect};
+use sea_orm::{ActiveEnum, Condition, ConnectionTrait, QueryOrder, QuerySelect};
 use serde::Serialize;
 
 use super::{Column, Entity, LetterState, Model, Reason};
@@ -50,7 +50,8 @@ impl Filter {
             .add_option(self.fingerprint.as_ref().map(|fingerprint| Column::Fingerprint.eq(fingerprint)))
             .add_option(self.since.map(|since| Column::LastFailedAt.gte(since)))
             .add_option(self.until.map(|until| Column::LastFailedAt.lt(until)))
-            .add_option(self.state.map(|state| Column::State.eq(state)))
+            // Written out: a prepared statement uses the index over the open ones only where it can read that they are meant.
+            .add_option(self.state.map(|state| Expr::cust(format!("state = '{}'", state.to_value()))))
             .add_option(self.before.map(|before| Column::Id.lt(before)))
     }
 }
