@@ -98,9 +98,12 @@ impl Presence {
         let now = self.database.clock().now(self.database.read()).await?;
         if !process::beat(self.database.write(), &self.row.name, now).await? {
             // Taken off: silent for a day, or a database that was restored.
-            let tx = self.database.begin().await?;
-            process::register(&tx, Model { seen_at: now, ..self.row.clone() }).await?;
-            tx.commit().await?;
+            let again = async {
+                let tx = self.database.begin().await?;
+                process::register(&tx, Model { seen_at: now, ..self.row.clone() }).await?;
+                tx.commit().await
+            };
+            self.database.within_limit(again).await?;
         }
         self.look_for_roles(now).await
     }

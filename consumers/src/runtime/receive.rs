@@ -38,14 +38,17 @@ pub(crate) async fn read(
         batch.iter().map(|delivery| read_one(handler, settlements, delivery)).collect();
     let foreign: Vec<usize> = (0..received.len()).filter(|index| needs_id(&received[*index])).collect();
     if !foreign.is_empty() {
-        let tx = shared.database.begin().await?;
-        let now = shared.database.clock().now(&tx).await?;
-        for index in foreign {
-            let message_id = received[index].item.message.message_id.clone().unwrap_or_default();
-            received[index].item.id =
-                Some(message_id::resolve(&tx, handler.spec().kind, &message_id, now).await?);
-        }
-        tx.commit().await?;
+        let resolved = async {
+            let tx = shared.database.begin().await?;
+            let now = shared.database.clock().now(&tx).await?;
+            for index in foreign {
+                let message_id = received[index].item.message.message_id.clone().unwrap_or_default();
+                received[index].item.id =
+                    Some(message_id::resolve(&tx, handler.spec().kind, &message_id, now).await?);
+            }
+            tx.commit().await
+        };
+        shared.database.within_limit(resolved).await?;
     }
     Ok(received)
 }

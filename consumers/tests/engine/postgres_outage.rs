@@ -14,6 +14,7 @@ use ackord_entities::queue::outbox;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
 use ackord_producer::relay::{Relay, RelayOptions};
+use ackord_producer::upkeep::{Retention, RetentionOptions};
 use ackord_producer::{Doorbell, Publish, ring_outside};
 use ackord_test_servers::{PgBouncer, PgBouncerOptions, PostgresOptions, PostgresServer, Proxy, Shutdown};
 use sea_orm::ConnectionTrait;
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::effects::write_effect;
 use crate::kinds::{Calls, Long, Scripted, Short, Work};
-use crate::steps::{Gate, attempts_of, effects_of, letters, quiet, staged};
+use crate::steps::{Gate, advance, attempts_of, effects_of, letters, quiet, staged};
 
 /// Short enough for a test, long enough for a slow machine.
 fn impatient() -> Limits {
@@ -234,6 +235,48 @@ async fn a_lock_that_somebody_else_keeps_is_nobodys_attempt() {
     succeeded_at_once(&stage, &[id]).await;
     other.close().await;
     stage.stop().await;
+}
+
+/// Upkeep has no limits on its statements, so only the transaction's own deadline ends the wait for an answer that was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_upkeep_that_stalls_ends_and_the_next_one_does_its_work() {
+    let Some(server) = server().await else { return };
+    let proxy = Proxy::to(server.address()).await;
+    let registry = Registry::new().with(Scripted::<Short>::new());
+    let mut stage = staged(behind(&server, &proxy).await, registry.clone()).await;
+    let id = stage.publish(&Short::new("tea")).await;
+    succeeded_at_once(&stage, &[id]).await;
+    stage.stop().await;
+    advance(&stage, 15 * 24 * 3600);
+    let options = RetentionOptions { step_limit: Duration::ZERO, ..RetentionOptions::default() };
+    let retention = Arc::new(Retention::new(stage.database.clone(), registry.catalogue(), options));
+
+    let other = stage.reopen().await;
+    let tx = other.begin().await.unwrap();
+    job::lock(&tx, &[id]).await.unwrap();
+    let pass = tokio::spawn({
+        let retention = Arc::clone(&retention);
+        async move { retention.pass(&CancellationToken::new()).await }
+    });
+    let waits =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%'";
+    eventually("its transaction waits for the row", async || {
+        (server.psql(waits).await.ok()? == "1").then_some(())
+    })
+    .await;
+    proxy.black_hole().await;
+    tx.rollback().await.unwrap();
+    let error = pass.await.unwrap().unwrap_err();
+    assert_eq!(classify(&error), Fault::Unavailable, "{error}");
+    assert!(job::find(other.read(), id).await.unwrap().is_some());
+
+    proxy.restore().await;
+    let removed = eventually("another pass gets through", async || {
+        retention.pass(&CancellationToken::new()).await.ok()
+    });
+    assert!(removed.await >= 1);
+    assert!(job::find(other.read(), id).await.unwrap().is_none());
+    other.close().await;
 }
 
 #[tokio::test]

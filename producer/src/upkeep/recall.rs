@@ -9,6 +9,8 @@
 //!
 //! A message that was not lost after all comes twice; the fence finds the second one stale or done.
 
+use std::time::Duration;
+
 use ackord_entities::database::Database;
 use ackord_entities::fault;
 use ackord_entities::ids::Incarnation;
@@ -50,6 +52,9 @@ impl Recall {
     }
 }
 
+/// Writing the messages of millions of jobs again takes minutes. A server that fell silent meanwhile is noticed after as long.
+pub(super) const TELLING: Duration = Duration::from_secs(600);
+
 /// Compares the two and writes what was lost into the outbox again. `known`: the incarnation that this broker held at the last
 /// look, if it has not been away since.
 pub(super) async fn recall(
@@ -62,12 +67,12 @@ pub(super) async fn recall(
     if let Some(incarnation) = stored
         && broker.remembers(incarnation).await?
     {
-        return refill(database, broker, topology, incarnation).await;
+        return database.within(TELLING, refill(database, broker, topology, incarnation)).await;
     }
     if known.is_some() && known != stored {
         return Ok(Recall::Stranger);
     }
-    tell_all(database, broker, topology, stored).await
+    database.within(TELLING, tell_all(database, broker, topology, stored)).await
 }
 
 /// Everything again, under a new incarnation. Of any number of processes that come here at once one does it.

@@ -4,6 +4,7 @@ use ackord_entities::database::Database;
 use ackord_entities::queue::outbox;
 use sea_orm::DbErr;
 
+use super::recall::TELLING;
 use crate::doorbell::Doorbell;
 
 /// Writes the messages of unfinished jobs again that wait nowhere else; with `kind`, of that kind only. Answers how many.
@@ -13,10 +14,14 @@ use crate::doorbell::Doorbell;
 /// # Errors
 /// Whatever the database answers.
 pub async fn reconcile(database: &Database, kind: Option<&str>, doorbell: &Doorbell) -> Result<u64, DbErr> {
-    let tx = database.begin_unlimited().await?;
-    let now = database.clock().now(&tx).await?;
-    let written = outbox::reconcile(&tx, kind, now).await?;
-    tx.commit().await?;
+    let told = async {
+        let tx = database.begin_unlimited().await?;
+        let now = database.clock().now(&tx).await?;
+        let written = outbox::reconcile(&tx, kind, now).await?;
+        tx.commit().await?;
+        Ok::<_, DbErr>(written)
+    };
+    let written = database.within(TELLING, told).await?;
     doorbell.ring();
     Ok(written)
 }
