@@ -79,6 +79,11 @@ pub fn linked_nodes(text: &str) -> Vec<NodeId> {
 /// `text` as it reads: marks of citations are gone, other links are their labels.
 #[must_use]
 pub fn visible(text: &str) -> String {
+    visible_with(text, |_, _| {})
+}
+
+/// [`visible`], with whatever `after` writes behind each link.
+pub(crate) fn visible_with(text: &str, mut after: impl FnMut(&mut String, &Link<'_>)) -> String {
     let mut out = String::with_capacity(text.len());
     let mut copied = 0;
     for link in links(text) {
@@ -88,6 +93,7 @@ pub fn visible(text: &str) -> String {
         } else {
             out.push_str(link.label);
         }
+        after(&mut out, &link);
         copied = link.end;
     }
     out.push_str(&text[copied..]);

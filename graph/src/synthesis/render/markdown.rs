@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Readable;
-use crate::synthesis::document::{Target, links};
+use crate::synthesis::document::{Target, visible_with};
 use crate::synthesis::escape_markdown;
 
 /// The text as one Markdown document: its title, the text with a footnote for each citation, and the sources as those
@@ -27,23 +27,11 @@ pub fn markdown(readable: &Readable<'_>) -> String {
 }
 
 fn with_footnotes(readable: &Readable<'_>) -> String {
-    let text = readable.markdown;
-    let mut out = String::with_capacity(text.len());
-    let mut copied = 0;
-    for link in links(text) {
-        out.push_str(&text[copied..link.start]);
-        if link.is_mark() {
-            out.truncate(out.trim_end_matches([' ', '\u{a0}']).len());
-        } else {
-            out.push_str(link.label);
-        }
+    visible_with(readable.markdown, |out, link| {
         if let Target::Fact(id) = link.target
             && let Some(number) = readable.document.number_of(id)
         {
             let _ = write!(out, "[^{number}]");
         }
-        copied = link.end;
-    }
-    out.push_str(&text[copied..]);
-    out
+    })
 }
