@@ -1,7 +1,9 @@
 //! The archive: keeps what ended in the broker's dead-letter queue or found no queue at all.
 //!
-//! What our own workers gave up is in the database already and is merely acknowledged. What the broker gave up by itself, or
-//! a stranger published into nowhere, gets its row here, and its job's end where that is still open.
+//! What our own workers gave up is in the database already and is merely acknowledged. What the broker gave up by itself gets its
+//! letter here, and in the same transaction its job's end where that is still open. A direct message that was given up before
+//! anything of it was committed gets its job then, which ends at once: a worker that lost its channel may still perform it, and
+//! must find that it is too late. What a stranger published into nowhere is nobody's message, so it is kept and ends nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +12,10 @@ use ackord_entities::database::{Fault, classify};
 use ackord_entities::envelope::{DEATH_QUEUE_HEADER, DEATH_REASON_HEADER};
 use ackord_entities::error_chain;
 use ackord_entities::fault;
+use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::dead_letter::{self, NewLetter, Reason};
+use ackord_entities::queue::job;
 use ackord_producer::broker::topology::{DEAD_LETTERS, UNROUTABLE};
 use ackord_producer::broker::{Consumer, Delivery};
 use sea_orm::DbErr;
@@ -21,7 +25,7 @@ use tracing::{error, warn};
 
 use super::desk::is_passing;
 use super::flush::{Flusher, Mode, Trouble};
-use super::item::Work;
+use super::item::{Item, Work};
 use super::receive;
 use super::settle::{Answer, Settlements};
 use super::shared::Shared;
@@ -127,8 +131,10 @@ impl Archive {
     async fn keep(&self, settlements: &Arc<Settlements>, delivery: &Delivery) -> Result<(), DbErr> {
         let (reason, queue) = self.cause(delivery);
         let failure = Failure::new(reason.to_string(), explain(reason, queue.as_deref()));
-        let Some(handler) = delivery.message.kind.as_deref().and_then(|kind| self.registry.get(kind)) else {
-            return self.keep_letter(delivery, reason, queue, &failure).await;
+        let handler = delivery.message.kind.as_deref().and_then(|kind| self.registry.get(kind));
+        let Some(handler) = handler.filter(|_| reason != Reason::Unroutable) else {
+            let kept = self.keep_letter(delivery, reason, queue, &failure);
+            return self.shared.database.within_limit(kept).await;
         };
         // The worker's own path: it knows whether the message is still its job's current one.
         let flusher = Flusher { shared: Arc::clone(&self.shared), handler: Arc::clone(handler) };
@@ -138,7 +144,9 @@ impl Archive {
             let mut item = received.item;
             if let (Some(decoded), Some(id)) = (received.decoded, item.id) {
                 let seq = item.message.seq.unwrap_or(1);
-                item.turn = Some(handler.turn(decoded, id, 1, seq, item.message.traceparent.clone()));
+                if self.may_end(&item, id, reason).await? {
+                    item.turn = Some(handler.turn(decoded, id, 1, seq, item.message.traceparent.clone()));
+                }
                 item.work = Work::GiveUp(reason, failure.clone());
             }
             if let Some(queue) = &queue {
@@ -152,7 +160,16 @@ impl Archive {
         Ok(())
     }
 
-    /// A message of a kind that this worker does not know.
+    /// Whether the message is a job's, or is to become one. Where a worker of ours has rejected a direct message that made no job,
+    /// its letter is written, and its id stays free for a message that can be used.
+    async fn may_end(&self, item: &Item, id: JobId, reason: Reason) -> Result<bool, DbErr> {
+        if reason != Reason::Rejected || item.message.seq.is_some() {
+            return Ok(true);
+        }
+        Ok(!job::fences(self.shared.database.read(), &[id]).await?.is_empty())
+    }
+
+    /// A message that is no job's here: of a kind that this worker does not know, or that found no queue.
     async fn keep_letter(
         &self,
         delivery: &Delivery,
@@ -172,7 +189,7 @@ impl Archive {
             first_failed_at: None,
         };
         if dead_letter::insert(&tx, letter, now).await? {
-            error!(reason = %reason, queue.name = self.queue, "a message of no kind that is known here was given up");
+            error!(reason = %reason, queue.name = self.queue, "a message that is no job's here was given up");
         }
         tx.commit().await
     }

@@ -6,6 +6,7 @@ use ackord_consumers::worker::WorkerOptions;
 use ackord_entities::envelope::Message;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::dead_letter::Reason;
+use ackord_entities::queue::job::Origin;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
 use ackord_producer::broker::topology::{
@@ -15,8 +16,8 @@ use ackord_producer::broker::{Broker, Held};
 
 use crate::kinds::{Scripted, Short, Work};
 use crate::steps::{
-    effects_of, letter_with, letters, letters_of, message, permanent, quiet, reasons, staged, transient,
-    waiting,
+    Gate, effects_of, letter_with, letters, letters_of, message, permanent, quiet, reasons, staged,
+    transient, waiting,
 };
 
 async fn is_empty(stage: &Stage, queue: &str) {
@@ -29,6 +30,18 @@ async fn over_the_limit<J: ackord_entities::jobs::Job>(stage: &Stage) {
     let mut consumer = stage.broker.consume(&queue_of(J::KIND), 1).await.unwrap();
     for _ in 0..=DELIVERY_LIMIT {
         let delivery = consumer.deliveries.recv().await.unwrap();
+        assert!(consumer.settler.requeue(delivery.tag));
+    }
+}
+
+/// Hands the kind's first message over so often that it is given up the next time that a worker is lost with it.
+async fn at_the_limit<J: ackord_entities::jobs::Job>(stage: &Stage) {
+    let mut consumer = stage.broker.consume(&queue_of(J::KIND), 1).await.unwrap();
+    for times in 1..=DELIVERY_LIMIT {
+        let delivery = consumer.deliveries.recv().await.unwrap();
+        if times == DELIVERY_LIMIT {
+            consumer.settler.set_prefetch(0);
+        }
         assert!(consumer.settler.requeue(delivery.tag));
     }
 }
@@ -65,6 +78,61 @@ async fn what_the_broker_gave_up_ends_its_job() {
         assert_eq!(letters[0].body, br#"{"note":"tea"}"#);
         assert_eq!(effects_of(&stage, id).await, ["abandoned: delivery_limit"]);
         is_empty(&stage, DEAD_LETTERS).await;
+        stage.stop().await;
+    }
+}
+
+/// Its worker has lost the channel and works on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_message_that_the_broker_gave_up_is_a_job_that_has_ended_when_a_late_worker_commits() {
+    for database in TestDatabase::each().await {
+        let gate = Gate::new();
+        let handler = Scripted::<Work>::new().perform({
+            let gate = gate.clone();
+            move |_, _| {
+                let gate = gate.clone();
+                Box::pin(async move {
+                    gate.pass().await;
+                    Ok("late".to_owned())
+                })
+            }
+        });
+        let mut stage = quiet(database, Registry::new().with(handler)).await;
+        let id = JobId::new();
+        stage.deliver(message(id, None, &Work::new("tea"))).await;
+        at_the_limit::<Work>(&stage).await;
+        stage.start(StageOptions::default());
+        gate.entered().await;
+        stage.broker.close_consumers();
+        let dead = stage.ended(id).await;
+        assert_eq!(
+            (dead.state, dead.origin, dead.error_code.as_deref()),
+            (JobState::Dead, Origin::Direct, Some("delivery_limit"))
+        );
+        gate.open(1);
+        // A drain waits for what is performed, and for its commit.
+        stage.stop().await;
+        assert_eq!(stage.job(id).await, dead);
+        let letters = letters_of(&stage, id).await;
+        assert_eq!(reasons(&letters), [Reason::DeliveryLimit]);
+        assert_eq!((letters[0].seq, &letters[0].body[..]), (Some(1), &br#"{"note":"tea"}"#[..]));
+        assert_eq!(effects_of(&stage, id).await, ["abandoned: delivery_limit"]);
+    }
+}
+
+/// The same bytes once more under their right routing key are a job.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_found_no_queue_is_kept_and_takes_no_id() {
+    for database in TestDatabase::each().await {
+        let mut stage = staged(database, Registry::new().with(Scripted::<Work>::new())).await;
+        let id = JobId::new();
+        let sent = message(id, None, &Work::new("tea"));
+        // The embedded broker routes by the kind: as if another routing key had brought it here.
+        let stray = Message { kind: Some("wrok".to_owned()), ..sent.clone() };
+        stage.broker.publish(PUBLISH_EXCHANGE, &[stray]).await.unwrap();
+        letter_with(&stage, Reason::Unroutable).await;
+        stage.broker.publish(PUBLISH_EXCHANGE, &[sent]).await.unwrap();
+        assert_eq!(stage.ended(id).await.state, JobState::Succeeded);
         stage.stop().await;
     }
 }
