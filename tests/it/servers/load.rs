@@ -6,6 +6,9 @@ use rustix::process::Signal;
 
 use crate::process::{Audit, MIXED, Testbed, Up};
 
+/// How often one trouble is published into.
+const AT_A_TIME: usize = 10;
+
 /// Two processes at work, and what was published so far.
 pub(super) struct Load {
     pub(super) testbed: Testbed,
@@ -37,7 +40,7 @@ impl Load {
         self.published += 1;
     }
 
-    /// Publishes again and again until `trouble` is over.
+    /// Publishes while there is `trouble`: some of it, since what a slow machine publishes while it waits it has to work off.
     pub(super) async fn during<T>(&mut self, trouble: impl Future<Output = T>) -> T {
         let over = AtomicBool::new(false);
         let trouble = async {
@@ -46,7 +49,10 @@ impl Load {
             answer
         };
         let publishing = async {
-            while !over.load(Ordering::Relaxed) {
+            for _ in 0..AT_A_TIME {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
                 self.publish().await;
             }
         };

@@ -3,11 +3,12 @@
 use ackord_entities::testing::TestDatabase;
 use ackord_test_servers::{PostgresOptions, PostgresServer, Proxy, VirtualHost};
 use rstest::rstest;
+use rustix::process::Signal;
 use sea_orm::DbBackend;
 
 use super::load::Load;
 use super::postgres::AWAY;
-use crate::process::Testbed;
+use crate::process::{Audit, Testbed, Up};
 
 /// How the network fails.
 #[derive(Clone, Copy, Debug)]
@@ -84,4 +85,39 @@ async fn commits_whose_answer_is_lost() {
         trap.sprung().await;
     }
     load.ends_well().await;
+}
+
+/// A lost connection is no death. Only one process reaches the broker at a time, and the job goes from one to the next while all of
+/// them live and work on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_workers_lose_their_connections_and_live_is_not_given_up() {
+    const WORKERS: usize = 7;
+    let Some(database) = TestDatabase::empty(DbBackend::Postgres).await else { return };
+    let Some(host) = VirtualHost::new().await else { return };
+    let mut testbed = Testbed::on(database.url().to_owned(), host.url().to_owned(), database).await;
+    let gate = testbed.path("gate");
+    testbed.publish_with(&["--until-file", gate.to_str().unwrap()], &[("slow", 1)]).await;
+    let mut workers: Vec<(Proxy, Up)> = Vec::new();
+    for number in 1..=WORKERS {
+        let proxy = Proxy::to(host.address()).await;
+        let mut up = testbed.up_through(&host.url_at(proxy.address()));
+        up.ready().await;
+        if let Some((before, _)) = workers.last() {
+            before.cut().await;
+        }
+        workers.push((proxy, up));
+        testbed.until_said("a slow half waits for a file", number).await;
+    }
+    // From the third delivery on it is a suspect; three of these starts would have been enough to give it up.
+    assert_eq!(testbed.times_said("a suspect runs alone"), WORKERS - 2);
+    std::fs::write(gate, "").unwrap();
+    for (proxy, _) in &workers {
+        proxy.restore().await;
+    }
+    let audit = testbed.until("it has ended and nobody is suspected", Audit::is_at_rest).await;
+    testbed.assert_clean(&audit, &[("slow", 1)]);
+    for (_, up) in workers {
+        up.signal(Signal::TERM);
+        up.ends_well().await;
+    }
 }

@@ -27,7 +27,7 @@ mod wait;
 
 pub use certificates::{Certificates, LOOPBACK};
 pub use folder::Folder;
-pub use management::{Management, ManagementError};
+pub use management::{Management, ManagementError, Queue};
 pub use port::Port;
 pub use postgres::{PgBouncer, PgBouncerOptions, PostgresOptions, PostgresServer, Shutdown};
 pub use proxy::{Direction, Proxy, Trap};

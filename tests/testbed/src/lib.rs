@@ -5,5 +5,6 @@ pub mod audit;
 pub mod cli;
 pub mod effects;
 pub mod kinds;
+pub mod presence;
 pub mod publish;
 pub mod up;

@@ -1,5 +1,7 @@
 //! `testbed publish`: a publisher in a process of its own, beside the one that works.
 
+use std::path::PathBuf;
+
 use ackord_entities::database::{Database, Location};
 use ackord_entities::fault;
 use ackord_entities::jobs::Job;
@@ -17,6 +19,9 @@ pub struct PublishArgs {
     /// How long `slow` and `long` take.
     #[arg(long, default_value_t = 5)]
     milliseconds: u64,
+    /// A file that `slow` waits for.
+    #[arg(long, value_name = "FILE")]
+    until_file: Option<PathBuf>,
     /// The lease that `long` takes beside its own.
     #[arg(long)]
     key: Option<String>,
@@ -50,7 +55,10 @@ async fn publish_kind(
     let milliseconds = args.milliseconds;
     match kind {
         Count::KIND => publish(database, args, &Count {}, number).await,
-        Slow::KIND => publish(database, args, &Slow { milliseconds }, number).await,
+        Slow::KIND => {
+            let job = Slow { milliseconds, until_file: args.until_file.clone() };
+            publish(database, args, &job, number).await
+        }
         Long::KIND => publish(database, args, &Long { milliseconds, key: args.key.clone() }, number).await,
         Chain::KIND => publish(database, args, &Chain { further: args.further }, number).await,
         Flaky::KIND => publish(database, args, &Flaky {}, number).await,

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::kinds::registry;
+use crate::presence;
 
 /// How often `--until-quiet` looks.
 const LOOK: Duration = Duration::from_millis(10);
@@ -42,6 +43,9 @@ pub struct UpArgs {
     /// The time between two looks of the sweeper, in milliseconds.
     #[arg(long, default_value_t = 5_000)]
     sweep: u64,
+    /// The time between two signs of life on the list of processes, in milliseconds.
+    #[arg(long, default_value_t = 10_000)]
+    beat: u64,
     /// RabbitMQ. Without it the broker is embedded.
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
@@ -104,6 +108,10 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
         in_flight_file: file.as_deref().map(|file| beside(file, "in-flight")),
         ..WorkerOptions::default()
     };
+    let name = options.name.clone();
+    if file.is_none() {
+        presence::register(database, &name).await.context("the list of processes")?;
+    }
     let guarded = Arc::new(Guarded::new(Arc::clone(&broker), topology));
     let worker = Worker::new(database.clone(), guarded, registry, doorbell.clone(), options)?;
     let sweeper = SweeperOptions { interval: Duration::from_millis(args.sweep) };
@@ -114,9 +122,13 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
             .run(stop_rest.clone()),
     );
     rest.spawn(Sweeper::new(database.clone(), doorbell.clone(), sweeper).run(stop_rest.clone()));
-    if let Some(file) = file {
-        rest.spawn(listen(doorbell, file, stop_rest.clone()));
-    }
+    match file {
+        Some(file) => rest.spawn(listen(doorbell, file, stop_rest.clone())),
+        None => {
+            let beat = Duration::from_millis(args.beat);
+            rest.spawn(presence::run(database.clone(), name, beat, stop_rest.clone()))
+        }
+    };
     let mut worker = tokio::spawn(worker.run(stop_worker.child_token()));
     println!("ready");
 
@@ -154,17 +166,18 @@ async fn told_to_stop(database: &Database, until_quiet: bool) -> anyhow::Result<
 async fn quiet(database: &Database) {
     loop {
         // A database that is away is not quiet.
-        if let Ok(0) = unfinished(database).await {
+        if let Ok((0, 0)) = unfinished(database).await {
             return;
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-async fn unfinished(database: &Database) -> Result<i64, DbErr> {
-    let sql = "SELECT count(*) FROM jobs WHERE state IN ('pending', 'running')";
+/// Jobs that have not ended, and suspects.
+async fn unfinished(database: &Database) -> Result<(i64, i64), DbErr> {
+    let sql = "SELECT (SELECT count(*) FROM jobs WHERE state IN ('pending', 'running')), (SELECT count(*) FROM suspects)";
     let row = database.read().query_one_raw(Statement::from_string(database.backend(), sql)).await?;
-    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+    row.map_or(Ok((0, 0)), |row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
 }
 
 /// One worker per file: whoever held a lease before this one started is dead.

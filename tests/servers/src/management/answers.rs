@@ -40,6 +40,8 @@ pub struct Queue {
     /// The arguments it was declared with, `x-queue-type` among them.
     #[serde(default)]
     pub arguments: Map<String, Value>,
+    /// `running` where somebody answers for it. `None` says that nobody has yet; of a quorum queue that is its leader.
+    pub state: Option<String>,
     /// Messages that wait.
     #[serde(default, rename = "messages_ready")]
     pub ready: u64,

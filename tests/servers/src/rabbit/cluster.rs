@@ -53,7 +53,7 @@ impl RabbitCluster {
 
     /// Starts one again, and waits until all know each other.
     pub async fn restart(&mut self, index: usize) {
-        self.nodes[index].restart().await;
+        self.nodes[index].restart_as_one_of_several().await;
         self.complete().await;
     }
 

@@ -1,5 +1,6 @@
 //! `slow`: a slow half that takes a while, then the effect.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ackord_consumers::error::JobError;
@@ -8,14 +9,21 @@ use ackord_entities::jobs::Job;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use crate::effects::{Half, write};
 
-/// Takes `milliseconds`.
+/// The time between two looks for the file.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Takes `milliseconds`, and then as long as the file is not there.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Slow {
     /// How long the slow half takes.
     pub milliseconds: u64,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_file: Option<PathBuf>,
 }
 
 impl Job for Slow {
@@ -34,6 +42,12 @@ impl Handler for SlowHandler {
 
     async fn perform(&self, turn: &Turn<Slow>, _context: &Context) -> Result<(), JobError> {
         tokio::time::sleep(Duration::from_millis(turn.job.milliseconds)).await;
+        if let Some(file) = &turn.job.until_file {
+            info!(job.id = %turn.id, "a slow half waits for a file");
+            while !file.exists() {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
         Ok(())
     }
 
