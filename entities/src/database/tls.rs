@@ -72,7 +72,18 @@ pub(super) fn check(options: &PgConnectOptions) -> Result<(), TlsOptionsError> {
     }
     readable("sslrootcert", "certificate", given.root)?;
     readable("sslcert", "certificate", given.certificate)?;
-    readable("sslkey", "private key", given.key)
+    readable("sslkey", "private key", given.key)?;
+    if options.get_ssl_mode() == PgSslMode::VerifyCa {
+        choose_cryptography();
+    }
+    Ok(())
+}
+
+/// For this mode alone the driver takes the cryptography that the process has chosen, and panics where there are several and nobody
+/// has.
+fn choose_cryptography() {
+    // Where somebody has, that is it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// The driver tells them in a URL only. Who and where is of no interest here, and might not fit into one.
