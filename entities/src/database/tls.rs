@@ -73,7 +73,7 @@ pub(super) fn check(options: &PgConnectOptions) -> Result<(), TlsOptionsError> {
     readable("sslrootcert", "certificate", given.root)?;
     readable("sslcert", "certificate", given.certificate)?;
     readable("sslkey", "private key", given.key)?;
-    if options.get_ssl_mode() == PgSslMode::VerifyCa {
+    if matches!(options.get_ssl_mode(), PgSslMode::VerifyCa) {
         choose_cryptography();
     }
     Ok(())
