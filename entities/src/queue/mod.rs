@@ -14,6 +14,8 @@ pub mod figures;
 pub mod idempotency;
 pub mod incarnation;
 pub mod job;
+#[cfg(test)]
+mod job_plans;
 pub mod lease;
 pub mod message_id;
 pub mod outbox;

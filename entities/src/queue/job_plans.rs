@@ -1,0 +1,79 @@
+//! How Postgres finds the jobs of a group in a backlog that its statistics do not know of: by their ids, and not by reading the backlog.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
+
+use super::job::{self, NewJob, Origin, Transition};
+use super::state::JobState;
+use crate::clock::machine_now;
+use crate::ids::JobId;
+use crate::testing::TestDatabase;
+
+const BACKLOG: usize = 3_000;
+const GROUP: usize = 10;
+
+/// A database whose statistics are from an hour when everything was done, and the ids of what has come since.
+async fn after_a_quiet_hour() -> Option<(TestDatabase, Vec<JobId>)> {
+    let database = TestDatabase::postgres().await?;
+    let put = async |count: usize| {
+        let jobs: Vec<NewJob> = (0..count).map(|_| new()).collect();
+        let tx = database.database().begin().await.unwrap();
+        let ids = job::insert(&tx, &jobs, machine_now()).await.unwrap();
+        tx.commit().await.unwrap();
+        ids
+    };
+    put(BACKLOG).await;
+    let write = database.database().write();
+    write.execute_unprepared("UPDATE jobs SET state = 'succeeded', finished_at = now()").await.unwrap();
+    write.execute_unprepared("VACUUM ANALYZE jobs").await.unwrap();
+    let ids = put(BACKLOG).await;
+    Some((database, ids))
+}
+
+fn new() -> NewJob {
+    NewJob {
+        id: JobId::new(),
+        kind: "apple",
+        version: 1,
+        origin: Origin::Enqueue,
+        max_attempts: 1,
+        payload: "{}".to_owned(),
+        subject: None,
+        dedup_key: None,
+        parent_id: None,
+        traceparent: None,
+    }
+}
+
+/// Rows of the table that this transaction's statements have fetched through an index or read one after the other.
+async fn rows_read(tx: &DatabaseTransaction) -> i64 {
+    let sql = "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'jobs'";
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    tx.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+#[tokio::test]
+async fn a_group_is_found_by_its_ids_whatever_the_statistics_say() {
+    let Some((database, ids)) = after_a_quiet_hour().await else { return };
+    let tx = database.database().begin().await.unwrap();
+    let group: Vec<(JobId, i32)> = ids[..GROUP].iter().map(|id| (*id, 1)).collect();
+    assert_eq!(job::end_ahead(&tx, "apple", &group, machine_now()).await.unwrap().len(), GROUP);
+    assert!(rows_read(&tx).await < 100, "{} rows for {GROUP} jobs", rows_read(&tx).await);
+    let transitions: Vec<Transition> = ids[GROUP..2 * GROUP]
+        .iter()
+        .map(|id| Transition {
+            id: *id,
+            seq: 1,
+            next_seq: 1,
+            state: JobState::Succeeded,
+            attempt: 1,
+            deferrals: 0,
+            started_at: None,
+            error: None,
+            result: None,
+        })
+        .collect();
+    assert_eq!(job::transition(&tx, &transitions, machine_now()).await.unwrap(), GROUP as u64);
+    assert!(rows_read(&tx).await < 200, "{} rows for {GROUP} jobs more", rows_read(&tx).await);
+}
