@@ -16,7 +16,8 @@ use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::outbox::{self, Due, Window};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use sea_orm::DbErr;
+use futures::future::join_all;
+use sea_orm::{DbBackend, DbErr};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, warn};
 
@@ -35,6 +36,9 @@ const SLOWER: u32 = 2;
 /// How much longer than a unit of work of the database alone a round may take: the broker confirms in between, and has deadlines
 /// of its own.
 const CONFIRMING: Duration = Duration::from_secs(60);
+
+/// Rounds at once where the database can do them at once: one publishes while the other waits for its confirms.
+const OVERLAPPING: usize = 2;
 
 /// How the relay works.
 #[derive(Clone, Debug)]
@@ -122,6 +126,15 @@ impl Relay {
 
     /// Runs until `stop`. A round that is under way is finished.
     pub async fn run(self, stop: CancellationToken) {
+        let at_once = match self.database.backend() {
+            DbBackend::Postgres => OVERLAPPING,
+            _ => 1,
+        };
+        join_all((0..at_once).map(|_| self.rounds(&stop))).await;
+    }
+
+    /// One round after the other.
+    async fn rounds(&self, stop: &CancellationToken) {
         let mut state = self.broker.state();
         let mut failures = 0_u32;
         let mut poll = SHORTEST_POLL;
@@ -149,13 +162,10 @@ impl Relay {
                         Round::Sent => poll = SHORTEST_POLL,
                         Round::NothingDue(next) => {
                             let poll_now = poll.min(self.options.longest_poll);
-                            self.rest(&stop, next.map_or(poll_now, |next| next.min(poll_now))).await;
+                            self.rest(stop, next.map_or(poll_now, |next| next.min(poll_now))).await;
                             poll = poll_now * SLOWER;
                         }
-                        Round::NotOurs => tokio::select! {
-                            () = stop.cancelled() => {}
-                            () = tokio::time::sleep(NOT_OURS) => {}
-                        },
+                        Round::NotOurs => self.rest(stop, NOT_OURS).await,
                     }
                 }
                 Err(error) => {
