@@ -14,6 +14,7 @@ pub(super) struct Load {
     pub(super) testbed: Testbed,
     pair: [Up; 2],
     published: usize,
+    long_ones: usize,
 }
 
 impl Load {
@@ -28,7 +29,7 @@ impl Load {
         for up in &mut pair {
             up.ready().await;
         }
-        let mut load = Self { testbed, pair, published: 0 };
+        let mut load = Self { testbed, pair, published: 0, long_ones: 0 };
         load.publish().await;
         load.testbed.until("work has begun", |audit| audit.effects() > 0).await;
         load
@@ -38,6 +39,14 @@ impl Load {
     pub(super) async fn publish(&mut self) {
         self.testbed.publish_with(&["--milliseconds", "20"], MIXED).await;
         self.published += 1;
+    }
+
+    /// Somebody is at work when this returns, for longer than a look takes: a worker with nothing to commit has nothing to say of a
+    /// database that is gone.
+    pub(super) async fn long_ones_run(&mut self) {
+        self.testbed.publish_with(&["--milliseconds", "5000"], &[("long", 2)]).await;
+        self.long_ones += 2;
+        self.testbed.until("long ones run", |audit| audit.leases > 0).await;
     }
 
     /// Publishes while there is `trouble`: some of it, since what a slow machine publishes while it waits it has to work off.
@@ -77,7 +86,9 @@ impl Load {
         self.publish().await;
         let ended = Audit::is_at_rest;
         let audit = self.testbed.until_within(3, "every job ends without help", ended).await;
-        self.testbed.assert_clean(&audit, &[&MIXED.repeat(self.published), also].concat());
+        let mut jobs = [&MIXED.repeat(self.published), also].concat();
+        jobs.push(("long", self.long_ones));
+        self.testbed.assert_clean(&audit, &jobs);
         self.assert_alive();
         for up in self.pair {
             up.signal(Signal::TERM);

@@ -59,6 +59,7 @@ async fn a_network_to_the_database_that_fails(#[values(Failure::Cut, Failure::Bl
     testbed.publish_at(&direct);
     let mut load = Load::started(testbed).await;
     for round in 1..=2 {
+        load.long_ones_run().await;
         failure.begin(&proxy).await;
         load.publish().await;
         load.testbed.until_said(AWAY, round).await;

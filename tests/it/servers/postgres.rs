@@ -23,6 +23,7 @@ async fn a_database_that_is_killed_and_started_again_under_load() {
     let mut load = Load::started(testbed).await;
     for killed in 1..=3 {
         load.publish().await;
+        load.long_ones_run().await;
         server.kill();
         load.testbed.until_said(AWAY, killed).await;
         server.restart().await;
