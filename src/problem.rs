@@ -95,9 +95,9 @@ fn chain(error: &anyhow::Error) -> String {
 /// A URL that cannot be right is the user's; everything else is the database's.
 fn exit_of_opening(error: &DatabaseError) -> Exit {
     match error {
-        DatabaseError::UnknownScheme { .. }
-        | DatabaseError::NoPath
-        | DatabaseError::TlsOptions { .. } => Exit::Usage,
+        DatabaseError::UnknownScheme { .. } | DatabaseError::NoPath | DatabaseError::TlsOptions { .. } => {
+            Exit::Usage
+        }
         _ => Exit::Database,
     }
 }

@@ -133,7 +133,8 @@ impl Archive {
         let failure = Failure::new(reason.to_string(), explain(reason, queue.as_deref()));
         let handler = delivery.message.kind.as_deref().and_then(|kind| self.registry.get(kind));
         let Some(handler) = handler.filter(|_| reason != Reason::Unroutable) else {
-            let kept = self.keep_letter(delivery, reason, queue, &failure);
+            // Boxed: it is large, and what waits for it would be as large again and again.
+            let kept = Box::pin(self.keep_letter(delivery, reason, queue, &failure));
             return self.shared.database.within_limit(kept).await;
         };
         // The worker's own path: it knows whether the message is still its job's current one.

@@ -63,7 +63,9 @@ async fn main() {
         operators::run(&mut runner).await;
         let rows = runner.close().await;
         println!("\n| statement | ms | pages | indexes | read from end to end |\n|---|---|---|---|---|");
-        rows.iter().for_each(|row| println!("{row}"));
+        for row in &rows {
+            println!("{row}");
+        }
         scans.extend(rows.into_iter().filter(Row::scans).map(|row| format!("{title}: {row}")));
     }
     println!("\n# Large tables that are read from end to end\n");

@@ -70,9 +70,9 @@ pub(super) fn check(options: &PgConnectOptions) -> Result<(), TlsOptionsError> {
         (None, Some(_)) => return Err(TlsOptionsError::Half { given: "sslkey", missing: "sslcert" }),
         _ => {}
     }
-    readable("sslrootcert", "certificate", given.root)?;
-    readable("sslcert", "certificate", given.certificate)?;
-    readable("sslkey", "private key", given.key)?;
+    readable("sslrootcert", "certificate", given.root.as_deref())?;
+    readable("sslcert", "certificate", given.certificate.as_deref())?;
+    readable("sslkey", "private key", given.key.as_deref())?;
     if matches!(options.get_ssl_mode(), PgSslMode::VerifyCa) {
         choose_cryptography();
     }
@@ -94,13 +94,9 @@ fn parameters(options: &PgConnectOptions) -> Parameters {
     Parameters { root: value("sslrootcert"), certificate: value("sslcert"), key: value("sslkey") }
 }
 
-fn readable(
-    parameter: &'static str,
-    what: &'static str,
-    value: Option<String>,
-) -> Result<(), TlsOptionsError> {
+fn readable(parameter: &'static str, what: &'static str, value: Option<&str>) -> Result<(), TlsOptionsError> {
     // Anything else is a text of PEM itself.
-    let Some(path) = value.as_deref().and_then(|value| value.strip_prefix("file: ")) else { return Ok(()) };
+    let Some(path) = value.and_then(|value| value.strip_prefix("file: ")) else { return Ok(()) };
     let path = PathBuf::from(path);
     match std::fs::read(&path) {
         Ok(content) if content.windows(10).any(|part| part == b"-----BEGIN") => Ok(()),

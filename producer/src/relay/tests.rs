@@ -37,7 +37,7 @@ async fn publish<J: Job>(database: &Database, job: &J) -> JobId {
 }
 
 async fn queues(broker: &EmbeddedBroker, kinds: &[KindSpec]) {
-    broker.apply(&Topology::of(&Catalogue::new(kinds.iter().cloned()))).await.unwrap();
+    broker.apply(&Topology::of(&Catalogue::new(kinds.iter().copied()))).await.unwrap();
 }
 
 fn ready(broker: &EmbeddedBroker, kind: &str) -> usize {

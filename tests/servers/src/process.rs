@@ -108,6 +108,7 @@ impl Process {
     }
 
     /// SIGSTOP, and waits until it has stopped, or has ended: from then on it starts nothing.
+    #[expect(clippy::disallowed_methods, reason = "looks again and again, in a test's own thread")]
     pub(crate) fn halt(&self) {
         self.signal(Signal::STOP);
         while Running::of(Pid::from_child(&self.child)).is_some_and(|process| !process.is_halted()) {
@@ -151,6 +152,7 @@ impl Running {
     ///
     /// # Panics
     /// It does not within `patience`.
+    #[expect(clippy::disallowed_methods, reason = "looks again and again, until a deadline")]
     pub(crate) fn wait(self, patience: Duration) {
         let deadline = Instant::now() + patience;
         while Self::of(self.id).is_some_and(|now| now.started_at == self.started_at) {

@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
 /// As `ackord` says it: a file that is full, locked or read-only is named with the remedy, also where a statement was the first
 /// to find out.
 fn said(error: &anyhow::Error, file: Option<&Path>) -> String {
-    let opening = error.chain().any(|cause| cause.is::<DatabaseError>());
+    let opening = error.chain().any(<dyn std::error::Error>::is::<DatabaseError>);
     let statement = error.chain().find_map(|cause| cause.downcast_ref::<DbErr>()).filter(|_| !opening);
     match statement.zip(file).map(|(error, file)| DatabaseError::sqlite(file, error.clone())) {
         Some(known) if !matches!(known, DatabaseError::Open { .. }) => format!("{known}: {error:#}"),

@@ -122,13 +122,12 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
             .run(stop_rest.clone()),
     );
     rest.spawn(Sweeper::new(database.clone(), doorbell.clone(), sweeper).run(stop_rest.clone()));
-    match file {
-        Some(file) => rest.spawn(listen(doorbell, file, stop_rest.clone())),
-        None => {
-            let beat = Duration::from_millis(args.beat);
-            rest.spawn(presence::run(database.clone(), name, beat, stop_rest.clone()))
-        }
-    };
+    if let Some(file) = file {
+        rest.spawn(listen(doorbell, file, stop_rest.clone()));
+    } else {
+        let beat = Duration::from_millis(args.beat);
+        rest.spawn(presence::run(database.clone(), name, beat, stop_rest.clone()));
+    }
     let mut worker = tokio::spawn(worker.run(stop_worker.child_token()));
     println!("ready");
 

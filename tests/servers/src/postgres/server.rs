@@ -163,10 +163,14 @@ impl PostgresServer {
         process.halt();
         let children = process.children();
         let running: Vec<Running> = children.iter().filter_map(|child| Running::of(*child)).collect();
-        children.into_iter().for_each(|child| signal(child, Signal::KILL));
+        for child in children {
+            signal(child, Signal::KILL);
+        }
         process.kill();
         // While one of them is attached to the shared memory, no other server starts on the same data.
-        running.into_iter().for_each(|child| child.wait(STOP));
+        for child in running {
+            child.wait(STOP);
+        }
         self.forget_shared_memory();
     }
 
