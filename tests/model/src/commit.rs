@@ -130,8 +130,12 @@ impl Transaction<'_> {
         }
     }
 
-    /// The archive's turn: the broker gave up a message that is its job's current one.
+    /// The archive's turn: the broker gave up a message that is its job's current one, or a direct one that nobody has committed
+    /// anything of, which becomes a job that ends at once.
     pub(crate) fn give_up(&mut self, item: &Item, reason: Reason) {
+        if reason == Reason::DeliveryLimit && self.protocol.scenario.defect != Defect::LetterWithoutJob {
+            self.make_direct_row(item);
+        }
         let row = self.row(item.job);
         match (self.judge(item, row.as_ref()), row) {
             (Meaning::Turn, Some(row)) if row.cancel_requested => {

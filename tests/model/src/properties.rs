@@ -56,14 +56,11 @@ fn stands_still(protocol: &Protocol, world: &World) -> bool {
 
 fn no_job_is_lost(protocol: &Protocol, world: &World) -> bool {
     let is_there = |job: usize| {
-        // A direct publish has no row before its claim; the broker may give it up before.
+        // A direct publish has no row before its claim.
         world.database.jobs[job].is_some() || protocol.scenario.plans[job].direct
     };
     let exists = (0..JOBS).all(|job| !world.ghost.accepted[job] || is_there(job));
-    let has_ended = |job: usize| {
-        let letters = &world.database.letters[job];
-        world.database.jobs[job].map_or(!letters.is_empty(), |row| row.state.is_end())
-    };
+    let has_ended = |job: usize| world.database.jobs[job].is_some_and(|row| row.state.is_end());
     let all_ended = (0..JOBS).all(|job| !world.ghost.accepted[job] || has_ended(job));
     exists && (all_ended || !stands_still(protocol, world))
 }
@@ -92,9 +89,7 @@ fn open(letters: &[Letter]) -> impl Iterator<Item = &Letter> {
 
 fn dead_jobs_have_their_letter(protocol: &Protocol, world: &World) -> bool {
     let letters_fit = rows(world).all(|(job, row)| {
-        // A direct message that the broker gave up before anybody had committed anything of it has a letter without a job; a late
-        // worker may still make the row.
-        let mut open = open(&world.database.letters[job]).filter(|letter| letter.seq.is_some());
+        let mut open = open(&world.database.letters[job]);
         match (row.state, open.next(), open.next()) {
             (JobState::Dead, Some(letter), None) => letter.seq == Some(row.seq),
             (JobState::Dead, ..) => false,

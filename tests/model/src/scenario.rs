@@ -28,6 +28,8 @@ pub enum Defect {
     ReconcilerDoesNotWait,
     /// The reconciler says that the broker knows everything before it has written that down.
     ImprintFirst,
+    /// The archive keeps a direct message that the broker gave up, and makes no job of it that could end.
+    LetterWithoutJob,
 }
 
 /// What a job is like.

@@ -35,6 +35,11 @@ use crate::worlds;
     NOT_LOST
 )]
 #[case::an_imprint_before_the_messages_loses_a_job(Defect::ImprintFirst, worlds::forgetful(), NOT_LOST)]
+#[case::a_letter_without_its_job_stays_beside_a_late_success(
+    Defect::LetterWithoutJob,
+    worlds::direct(),
+    ONE_LETTER
+)]
 fn the_checker_finds(#[case] defect: Defect, #[case] scenario: Scenario, #[case] property: &'static str) {
     counterexample(scenario.with(defect), property);
 }
