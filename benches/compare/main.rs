@@ -5,12 +5,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement")]
 
+#[path = "../../src/commands/bench/figures.rs"]
+#[allow(dead_code, reason = "shared with the program's own bench, which uses all of it")]
+mod figures;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ackord_test_servers::{PostgresOptions, PostgresServer, RabbitNode, RabbitOptions};
 use serde_json::Value;
+
+use figures::short;
 
 /// What both programs are told.
 #[derive(Debug)]
@@ -44,10 +50,11 @@ impl Options {
 type Figures = BTreeMap<String, Vec<f64>>;
 
 /// The lines that both have: what it is, its key for the bare program and for the engine.
-const LINES: [(&str, &str, &str); 5] = [
+const LINES: [(&str, &str, &str); 6] = [
     ("publish, confirmed, jobs/s", "publish", "publish"),
     ("effect as a set, jobs/s", "set", "set"),
-    ("a statement for each job, jobs/s", "each", "each"),
+    ("a statement for each job, one connection without the engine, jobs/s", "each", "each"),
+    ("a statement for each job, two connections without the engine, jobs/s", "each_two", "each"),
     ("direct publish to commit, p50, ms", "p50_ms", "direct_p50_ms"),
     ("direct publish to commit, p99, ms", "p99_ms", "direct_p99_ms"),
 ];
@@ -131,7 +138,7 @@ fn series(figures: &Figures, key: &str) -> (f64, String) {
         return (f64::NAN, "not measured".to_owned());
     };
     let median = values[values.len() / 2];
-    (median, format!("{median:.2} ({lowest:.2} to {highest:.2})"))
+    (median, format!("{} ({} to {})", short(median), short(*lowest), short(*highest)))
 }
 
 fn print(limit: &Figures, engine: &Figures) {
