@@ -172,7 +172,12 @@ fn start(cli: Cli, terminal: Terminal) -> Result<Exit, Problem> {
         .build()
         .map_err(|error| Problem::new(Exit::Failure, format!("the runtime cannot start: {error}")))?;
     let location = session.config().database.parse().ok();
-    runtime.block_on(cli.command.run(&session)).map_err(|error| Problem::of(&error, location.as_ref()))
+    runtime.block_on(cli.command.run(&session)).map_err(|error| {
+        // A broker that could not be reached is still being tried. The process ends now; a runtime that ended before it would make
+        // that attempt complain.
+        std::mem::forget(runtime);
+        Problem::of(&error, location.as_ref())
+    })
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ async fn a_direct_message_that_the_broker_gave_up_has_no_effect_of_a_late_worker
     let testbed = Testbed::on(database.url().to_owned(), host.url().to_owned(), database).await;
     let mut first = testbed.up(&[], None);
     first.ready().await;
+    testbed.until_log_says("queues were declared").await;
     first.signal(Signal::TERM);
     first.ends_well().await;
 

@@ -7,7 +7,6 @@ mod network;
 mod postgres;
 mod rabbit;
 mod random;
-mod replay;
 
 use crate::place::Place;
 use crate::process::Testbed;
