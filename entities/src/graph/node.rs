@@ -154,8 +154,20 @@ pub struct Addition<'a> {
     pub more_facts: i32,
 }
 
-/// Writes the nodes or adds to them. A node that is there takes concept, type and definition over only from a stronger
-/// source (from one as strong when its concept sorts before), so that the order of imports does not matter; it keeps them when it does not come from
+impl Addition<'_> {
+    /// Whether a node is what this says rather than what `other` says: the stronger source decides, and of two as strong the one whose
+    /// concept, type and definition sort before.
+    #[must_use]
+    pub fn speaks_louder_than(&self, other: &Self) -> bool {
+        let says = |one: &Self| {
+            (one.concept.to_owned(), one.node_type.to_value(), one.definition.map(ToOwned::to_owned))
+        };
+        self.strength > other.strength || (self.strength == other.strength && says(self) < says(other))
+    }
+}
+
+/// Writes the nodes or adds to them. A node that is there takes concept, type and definition over only from a source that
+/// [speaks louder](Addition::speaks_louder_than), so that the order of imports does not matter; it keeps them when it does not come from
 /// sources (see [`NodeType::comes_from_sources`]).
 ///
 /// # Errors
@@ -168,7 +180,9 @@ pub async fn add_all(
 ) -> Result<(), DbErr> {
     const WINS: &str = "write_nodes.node_type NOT IN ('synthesis', 'supersynthesis') AND \
          (excluded.strength > write_nodes.strength \
-          OR (excluded.strength = write_nodes.strength AND excluded.concept < write_nodes.concept))";
+          OR (excluded.strength = write_nodes.strength AND \
+              (excluded.concept, excluded.node_type, COALESCE(excluded.definition, '')) \
+              < (write_nodes.concept, write_nodes.node_type, COALESCE(write_nodes.definition, ''))))";
     let tail = format!(
         " ON CONFLICT (id) DO UPDATE SET \
          concept = CASE WHEN {WINS} THEN excluded.concept ELSE write_nodes.concept END, \
@@ -228,7 +242,7 @@ pub async fn settle(
     let choose = Bulk {
         head: "UPDATE write_nodes SET (concept, node_type, definition, strength) = \
                (SELECT ns.concept, ns.node_type, ns.definition, ns.strength FROM write_node_sources AS ns \
-                WHERE ns.node_id = write_nodes.id ORDER BY ns.strength DESC, ns.concept, ns.source_id LIMIT 1) \
+                WHERE ns.node_id = write_nodes.id ORDER BY ns.strength DESC, ns.concept, ns.node_type, COALESCE(ns.definition, ''), ns.source_id LIMIT 1) \
                WHERE node_type NOT IN ('synthesis', 'supersynthesis') AND id IN (",
         row: "#",
         tail: ")",

@@ -256,7 +256,7 @@ impl<'a> Write<'a> {
                 additions
                     .entry(node.id)
                     .and_modify(|known| {
-                        if (new.strength, known.concept) > (known.strength, new.concept) {
+                        if new.speaks_louder_than(known) {
                             *known = new.clone();
                         }
                     })

@@ -1,7 +1,6 @@
 //! The engine on its servers: real RabbitMQ and Postgres, real processes, and everything that can go wrong with each of them.
 
 mod frozen;
-mod given_up;
 mod load;
 mod network;
 mod postgres;

@@ -4,7 +4,8 @@ use ackord_entities::envelope::{DEATH_QUEUE_HEADER, DEATH_REASON_HEADER, Message
 
 use super::Disturbed;
 use super::steps::{
-    LIMIT, consume, consume_of, depth_is, depth_of_queue_is, ids, kinds, message, next, publish,
+    LIMIT, consume, consume_of, depth_is, depth_of_queue_is, ids, kinds, message, next, nobody_consumes,
+    publish,
 };
 use crate::broker::Confirm;
 use crate::broker::topology::{DEAD_LETTERS, JOBS_EXCHANGE, queue_of};
@@ -53,6 +54,7 @@ pub async fn a_limit_of_n_allows_n_plus_one_deliveries(broker: &dyn Disturbed) {
 /// A consumer that is lost over and over with a message takes its deliveries as well, and its neighbours' too.
 pub async fn lost_consumers_count_towards_the_limit(broker: &dyn Disturbed) {
     drop(consume_of(broker, &[], 1).await);
+    nobody_consumes(broker, "a").await;
     publish(broker, "a", &["1", "2"]).await;
     for before in 0..=LIMIT {
         let mut consumer = consume(broker, "a", 2).await;

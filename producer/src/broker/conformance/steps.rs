@@ -115,6 +115,17 @@ pub async fn depth_of_queue_is(broker: &dyn Disturbed, queue: &str, ready: usize
     assert!(in_time, "`{queue}` has {found:?} ready and unsettled instead of {wanted:?}");
 }
 
+/// Waits until a consumer that was dropped is gone: until then it may be given what is published.
+pub async fn nobody_consumes(broker: &dyn Disturbed, kind: &str) {
+    let mut again = interval(Duration::from_millis(20));
+    let reached = async {
+        while broker.depth(&queue_of(kind)).await.unwrap().consumers > 0 {
+            again.tick().await;
+        }
+    };
+    assert!(timeout(PATIENCE, reached).await.is_ok(), "`{kind}` still has consumers");
+}
+
 /// Asserts that nothing more was handed over, once the queue shows this depth: what is out is what the test holds.
 pub async fn no_more_than(broker: &dyn Disturbed, consumer: &mut Consumer, ready: usize, unsettled: usize) {
     depth_is(broker, ready, unsettled).await;
