@@ -37,6 +37,15 @@ impl Clock {
         time + self.offset()
     }
 
+    /// The same without asking: for a statement that finds out as it goes. A round trip less on Postgres.
+    #[must_use]
+    pub fn on_receipt(&self, backend: DbBackend) -> Moment {
+        match backend {
+            DbBackend::Postgres => Moment::OnReceipt(self.offset()),
+            _ => Moment::At(machine_now() + self.offset()),
+        }
+    }
+
     /// Shifts the clock of all clones by `duration` into the future.
     pub fn advance(&self, duration: Duration) {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
@@ -52,6 +61,15 @@ impl Clock {
     fn offset(&self) -> TimeDelta {
         TimeDelta::microseconds(self.offset_micros.load(Ordering::Relaxed))
     }
+}
+
+/// A time as a statement gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// This one.
+    At(DateTime<Utc>),
+    /// When the server receives the statement, and that much later: what the database's clock says then.
+    OnReceipt(TimeDelta),
 }
 
 /// `now` plus `wait`, however long that is: at the latest the end of the year 9999, which both databases can store and compare.

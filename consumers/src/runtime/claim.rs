@@ -16,6 +16,7 @@ use super::desk::lock_one;
 use super::fence::{Verdict, judge};
 use super::flush::{COMMIT_LIMIT, Flusher, Mode, guarded};
 use super::item::{Error, Expect, Item, Started, Work};
+use super::rows::Rows;
 use super::settle::Answer;
 use crate::error::JobError;
 use crate::handler::Tx;
@@ -80,9 +81,9 @@ impl Flusher {
     async fn claim_in_transaction(&self, item: &Item, lease_key: Option<&str>) -> Result<Step, JobError> {
         let (Some(id), Some(turn)) = (item.id, &item.turn) else { return Ok(Step::NotNow) };
         let tx = self.shared.database.begin().await?;
-        let now = self.shared.database.clock().now(&tx).await?;
-        let row =
-            self.lock_rows(&tx, std::slice::from_ref(item), now, Mode::Savepoints).await?.fences.remove(&id);
+        let Rows { mut fences, now, .. } =
+            self.lock_rows(&tx, std::slice::from_ref(item), Mode::Savepoints).await?;
+        let row = fences.remove(&id);
         let is_turn = judge(item.message.seq, row.as_ref(), self.handler.spec()) == Verdict::Turn;
         let Some(row) = row.filter(|row| is_turn && !row.cancel_requested && row.attempt < row.max_attempts)
         else {

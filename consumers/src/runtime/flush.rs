@@ -1,7 +1,6 @@
 //! The transaction: claims every job of a group by the fence, runs the commit halves, writes what became of each.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use ackord_entities::error_chain;
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
-use ackord_entities::queue::job::{self, Fence, NewJob, Origin};
+use ackord_entities::queue::job::Fence;
 use ackord_entities::queue::lease::Held;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::queue::{dedup, lease, outbox};
@@ -22,6 +21,7 @@ use super::desk::{Case, Decided, Desk};
 use super::fence::{Verdict, judge};
 use super::item::{Error, Expect, Item, Work};
 use super::perform::panicked;
+use super::rows::Rows;
 use super::settle::Answer;
 use super::shared::Shared;
 use crate::error::JobError;
@@ -67,33 +67,6 @@ pub(crate) struct Flusher {
     pub(crate) handler: Arc<dyn ErasedHandler>,
 }
 
-/// The rows of a group's jobs, made or locked by its transaction.
-#[derive(Default)]
-pub(super) struct Rows {
-    /// As they were, or would be without what is said of them below.
-    pub(super) fences: HashMap<JobId, Fence>,
-    /// Written as if their commit halves had succeeded.
-    ended_ahead: HashSet<JobId>,
-}
-
-impl Rows {
-    fn made(&mut self, new: &[NewJob], made: &HashSet<JobId>, now: DateTime<Utc>) {
-        let made = new.iter().filter(|new| made.contains(&new.id));
-        self.fences.extend(made.map(|new| (new.id, Fence::of_new(new, now))));
-    }
-}
-
-/// What is done about the rows of a group.
-#[derive(Default)]
-struct Plan {
-    /// Direct publishes that will have succeeded.
-    new_and_plain: Vec<NewJob>,
-    /// Direct publishes of which that cannot be said.
-    new: Vec<NewJob>,
-    /// Jobs with a row that will have succeeded.
-    plain: Vec<(JobId, i32)>,
-}
-
 /// A job whose commit half runs now.
 struct Ready<'i> {
     case: Case<'i>,
@@ -124,8 +97,7 @@ impl Flusher {
     async fn transaction(&self, items: &[Item], mode: Mode) -> Result<Vec<Option<Answer>>, Trouble> {
         let began = Instant::now();
         let tx = self.shared.database.begin().await?;
-        let now = self.shared.database.clock().now(&tx).await?;
-        let Rows { fences: rows, ended_ahead } = self.lock_rows(&tx, items, now, mode).await?;
+        let Rows { fences: rows, ended_ahead, now } = self.lock_rows(&tx, items, mode).await?;
         let held = verify_leases(&tx, items).await?;
         fault::point("claimed_in_transaction");
         let mut desk = Desk::new(self, &tx, now, items.len(), ended_ahead);
@@ -159,93 +131,6 @@ impl Flusher {
         self.shared.notices.tell(notices);
         self.shared.meter(self.handler.spec().kind).committed(&tally, items.len(), began.elapsed());
         Ok(answers)
-    }
-
-    /// Locks the rows of the items, each sort in the order of the ids, and makes those of direct publishes that have none yet.
-    ///
-    /// Nearly every message is its job's first one, and nearly every commit half succeeds. So a row is written as what it is
-    /// about to be, with the statement that locks or makes it: nobody else sees it before the commit, and whatever turns out otherwise
-    /// is changed by then. Where the message is not that plain, the row is locked and looked at first.
-    pub(super) async fn lock_rows(
-        &self,
-        tx: &DatabaseTransaction,
-        items: &[Item],
-        now: DateTime<Utc>,
-        mode: Mode,
-    ) -> Result<Rows, DbErr> {
-        let mut plan = self.plan(items, mode);
-        let mut rows = Rows::default();
-        if !plan.new_and_plain.is_empty() {
-            plan.new_and_plain.sort_unstable_by_key(|new| new.id);
-            let made: HashSet<JobId> =
-                job::insert_ended(tx, &plan.new_and_plain, now).await?.into_iter().collect();
-            rows.made(&plan.new_and_plain, &made, now);
-            rows.ended_ahead = made;
-        }
-        if !plan.new.is_empty() {
-            plan.new.sort_unstable_by_key(|new| new.id);
-            let made: HashSet<JobId> = job::insert(tx, &plan.new, now).await?.into_iter().collect();
-            rows.made(&plan.new, &made, now);
-        }
-        if !plan.plain.is_empty() {
-            plan.plain.sort_unstable();
-            let ended = job::end_ahead(tx, self.handler.spec().kind, &plan.plain, now).await?;
-            rows.ended_ahead.extend(ended.iter().map(|row| row.id));
-            rows.fences.extend(ended.into_iter().map(|row| (row.id, row)));
-        }
-        let others: Vec<JobId> =
-            items.iter().filter_map(|item| item.id).filter(|id| !rows.fences.contains_key(id)).collect();
-        if !others.is_empty() {
-            // Also those that somebody else has made in between: the insert waited for him.
-            rows.fences.extend(job::lock(tx, &others).await?.into_iter().map(|row| (row.id, row)));
-        }
-        Ok(rows)
-    }
-
-    fn plan(&self, items: &[Item], mode: Mode) -> Plan {
-        let mut plan = Plan::default();
-        for item in items {
-            let is_plain = mode == Mode::Group && self.is_plain(item);
-            match (self.direct_row(item), item.id, item.message.seq) {
-                (Some(new), ..) if is_plain => plan.new_and_plain.push(new),
-                (Some(new), ..) => plan.new.push(new),
-                (None, Some(id), Some(seq)) if is_plain => plan.plain.push((id, seq)),
-                _ => {}
-            }
-        }
-        plan
-    }
-
-    /// Whether nothing stands between this job and its success but its commit half, as far as its message says.
-    fn is_plain(&self, item: &Item) -> bool {
-        !self.handler.spec().performs
-            && item.is_delivery()
-            && matches!(item.work, Work::Unperformed)
-            && item.turn.is_some()
-            && item.started.is_none()
-    }
-
-    fn direct_row(&self, item: &Item) -> Option<NewJob> {
-        let id = item.id?;
-        let spec = self.handler.spec();
-        // What could be read and is given up all the same ends its job: nobody may perform it any more.
-        let usable = (item.turn.is_some() || !matches!(item.work, Work::GiveUp(..))) && item.is_delivery();
-        if !usable || judge(item.message.seq, None, spec) != Verdict::MakeRow {
-            return None;
-        }
-        Some(NewJob {
-            id,
-            kind: spec.kind,
-            version: item.message.schema_version.unwrap_or(1),
-            origin: Origin::Direct,
-            max_attempts: spec.max_attempts,
-            payload: String::from_utf8_lossy(&item.message.body).into_owned(),
-            subject: item.turn.as_ref().and_then(|turn| self.handler.subject(turn)),
-            // A direct publish is recognised by its message id; a dedup key is taken by `enqueue` only.
-            dedup_key: None,
-            parent_id: None,
-            traceparent: item.message.traceparent.clone(),
-        })
     }
 
     /// It is the job's turn: what is there to do about it?

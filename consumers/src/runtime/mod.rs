@@ -22,6 +22,7 @@
 //! | `perform` | runs the slow half: time limit, panics, cancellation |
 //! | `commit` | groups what is finished and runs the transaction until it is through |
 //! | `flush` | that transaction |
+//! | `rows` | the rows of its jobs, made or locked |
 //! | `desk` | decides for each job of it |
 //! | `ledger` | what a transaction has decided, written set by set |
 //! | `settle` | answers the broker after the commit |
@@ -48,6 +49,7 @@ mod perform;
 pub(crate) mod prefetch;
 pub(crate) mod progress;
 mod receive;
+mod rows;
 mod run;
 mod settle;
 pub(crate) mod shared;

@@ -24,6 +24,8 @@ use sea_orm::{DbBackend, Statement, Value};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use crate::clock::Moment;
+
 /// Rows given column by column.
 #[derive(Debug)]
 pub struct RowSet {
@@ -373,6 +375,19 @@ impl Sql {
         self.sql.push('$');
         self.sql.push_str(&self.values.len().to_string());
         self
+    }
+
+    /// A time that is known, or that the server finds out.
+    #[must_use]
+    pub fn moment(self, moment: Moment) -> Self {
+        match moment {
+            Moment::At(time) => self.bind(time).on_postgres("::timestamptz"),
+            Moment::OnReceipt(offset) if offset.is_zero() => self.text("statement_timestamp()"),
+            Moment::OnReceipt(offset) => self
+                .text("(statement_timestamp() + ")
+                .bind(offset.num_microseconds())
+                .text(" * INTERVAL '1 microsecond')"),
+        }
     }
 
     /// A row set, as a table to select from.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryOrder, QuerySelect};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryOrder, QuerySelect, Statement};
 
 use super::state::JobState;
+use crate::clock::Moment;
 use crate::database::{RowSet, Sql};
 use crate::ids::JobId;
 
@@ -112,7 +113,17 @@ pub async fn insert(
     jobs: &[NewJob],
     now: DateTime<Utc>,
 ) -> Result<Vec<JobId>, DbErr> {
-    insert_as(tx, jobs, now, "'pending'", "0", "NULL").await
+    let statement = inserting(tx, jobs, Moment::At(now), IsEnded::No);
+    tx.query_all_raw(statement).await?.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// What was written as succeeded before it was known.
+#[derive(Debug)]
+pub struct EndedAhead<T> {
+    /// What was written.
+    pub jobs: Vec<T>,
+    /// The database's time as it wrote them, unless there was nothing to write.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// Writes new jobs as [`insert`] does, but as if their first attempt had succeeded: for a transaction that is about to make that
@@ -124,9 +135,12 @@ pub async fn insert(
 pub async fn insert_ended(
     tx: &DatabaseTransaction,
     jobs: &[NewJob],
-    now: DateTime<Utc>,
-) -> Result<Vec<JobId>, DbErr> {
-    insert_as(tx, jobs, now, "'succeeded'", "1", "created_at").await
+    moment: Moment,
+) -> Result<EndedAhead<JobId>, DbErr> {
+    let rows = tx.query_all_raw(inserting(tx, jobs, moment, IsEnded::Ahead)).await?;
+    let at = rows.first().map(|row| row.try_get_by_index(1)).transpose()?;
+    let jobs = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+    Ok(EndedAhead { jobs, at })
 }
 
 /// Locks new jobs of one kind whose seq is the given one, and writes at once that their first attempt has succeeded: for a
@@ -139,8 +153,8 @@ pub async fn end_ahead(
     tx: &DatabaseTransaction,
     kind: &str,
     jobs: &[(JobId, i32)],
-    now: DateTime<Utc>,
-) -> Result<Vec<Fence>, DbErr> {
+    moment: Moment,
+) -> Result<EndedAhead<Fence>, DbErr> {
     let rows = RowSet::new("r")
         .uuid("job_id", jobs.iter().map(|(id, _)| id.0))
         .int("current_seq", jobs.iter().map(|(_, seq)| *seq));
@@ -148,17 +162,18 @@ pub async fn end_ahead(
     // would read a whole backlog for each group.
     let statement = Sql::new(tx.get_database_backend())
         .text("UPDATE jobs SET state = 'succeeded', attempt = 1, finished_at = ")
-        .bind(now)
+        .moment(moment)
         .text(" FROM ")
         .rows(rows)
         .text(" WHERE id = r.job_id AND seq = r.current_seq AND (kind = ")
         .bind(kind)
         .text(
             ") IS TRUE AND (state = 'pending') IS TRUE AND attempt = 0 AND deferrals = 0 AND max_attempts > 0 AND dedup_key IS NULL \
-             AND cancel_requested_at IS NULL RETURNING id, seq, origin, max_attempts, created_at",
+             AND cancel_requested_at IS NULL RETURNING id, seq, origin, max_attempts, created_at, finished_at",
         )
         .build();
     let ended = tx.query_all_raw(statement).await?;
+    let at = ended.first().map(|row| row.try_get_by_index(5)).transpose()?;
     let fences = ended.iter().map(|row| {
         Ok(Fence {
             id: row.try_get_by_index(0)?,
@@ -174,7 +189,7 @@ pub async fn end_ahead(
             created_at: row.try_get_by_index(4)?,
         })
     });
-    fences.collect()
+    Ok(EndedAhead { jobs: fences.collect::<Result<_, DbErr>>()?, at })
 }
 
 /// Makes jobs of [`insert_ended`] and [`end_ahead`] what they would have been without.
@@ -192,14 +207,14 @@ pub async fn reopen(tx: &DatabaseTransaction, jobs: &[JobId]) -> Result<(), DbEr
     tx.execute_raw(statement).await.map(drop)
 }
 
-async fn insert_as(
-    tx: &DatabaseTransaction,
-    jobs: &[NewJob],
-    now: DateTime<Utc>,
-    state: &str,
-    attempt: &str,
-    finished_at: &str,
-) -> Result<Vec<JobId>, DbErr> {
+/// How a new job is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IsEnded {
+    No,
+    Ahead,
+}
+
+fn inserting(tx: &DatabaseTransaction, jobs: &[NewJob], moment: Moment, is_ended: IsEnded) -> Statement {
     let rows = RowSet::new("r")
         .uuid("id", jobs.iter().map(|job| job.id.0))
         .string("kind", jobs.iter().map(|job| job.kind.to_owned()))
@@ -210,8 +225,11 @@ async fn insert_as(
         .string("subject", jobs.iter().map(|job| job.subject.clone()))
         .string("dedup_key", jobs.iter().map(|job| job.dedup_key.clone()))
         .uuid("parent_id", jobs.iter().map(|job| job.parent_id.map(Uuid::from)))
-        .string("traceparent", jobs.iter().map(|job| job.traceparent.clone()))
-        .time("created_at", jobs.iter().map(|_| now));
+        .string("traceparent", jobs.iter().map(|job| job.traceparent.clone()));
+    let (state, attempt) = match is_ended {
+        IsEnded::No => ("'pending'", "0"),
+        IsEnded::Ahead => ("'succeeded'", "1"),
+    };
     let statement = Sql::new(tx.get_database_backend())
         .text(
             "INSERT INTO jobs (id, kind, version, state, seq, origin, attempt, max_attempts, deferrals, payload, subject, \
@@ -220,14 +238,18 @@ async fn insert_as(
         .text(state)
         .text(", 1, origin, ")
         .text(attempt)
-        .text(", max_attempts, 0, payload, subject, dedup_key, parent_id, traceparent, created_at, ")
-        .text(finished_at)
-        .on_postgres("::timestamptz")
+        .text(", max_attempts, 0, payload, subject, dedup_key, parent_id, traceparent, ")
+        .moment(moment)
+        .text(", ");
+    let statement = match is_ended {
+        IsEnded::No => statement.text("NULL").on_postgres("::timestamptz"),
+        IsEnded::Ahead => statement.moment(moment),
+    };
+    statement
         .text(" FROM ")
         .rows(rows)
-        .text(" WHERE true ON CONFLICT (id) DO NOTHING RETURNING id")
-        .build();
-    ids(tx.query_all_raw(statement).await?)
+        .text(" WHERE true ON CONFLICT (id) DO NOTHING RETURNING id, created_at")
+        .build()
 }
 
 fn ids(rows: Vec<QueryResult>) -> Result<Vec<JobId>, DbErr> {

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
 
 use super::job::{self, NewJob, Origin, Transition};
 use super::state::JobState;
-use crate::clock::machine_now;
+use crate::clock::{Moment, machine_now};
 use crate::ids::JobId;
 use crate::testing::TestDatabase;
 
@@ -58,7 +58,8 @@ async fn a_group_is_found_by_its_ids_whatever_the_statistics_say() {
     let Some((database, ids)) = after_a_quiet_hour().await else { return };
     let tx = database.database().begin().await.unwrap();
     let group: Vec<(JobId, i32)> = ids[..GROUP].iter().map(|id| (*id, 1)).collect();
-    assert_eq!(job::end_ahead(&tx, "apple", &group, machine_now()).await.unwrap().len(), GROUP);
+    let ended = job::end_ahead(&tx, "apple", &group, Moment::At(machine_now())).await.unwrap();
+    assert_eq!(ended.jobs.len(), GROUP);
     assert!(rows_read(&tx).await < 100, "{} rows for {GROUP} jobs", rows_read(&tx).await);
     let transitions: Vec<Transition> = ids[GROUP..2 * GROUP]
         .iter()

@@ -160,7 +160,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::clock::machine_now;
+    use crate::clock::{Moment, machine_now};
     use crate::envelope::Message;
     use crate::queue::dead_letter::{self, NewLetter, Reason};
     use crate::queue::job::{self, ErrorText, NewJob, Origin};
@@ -209,7 +209,7 @@ mod tests {
             let jobs: Vec<NewJob> = ["tea", "milk", "tea", "milk", "tea"].into_iter().map(new).collect();
             let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
             let tx = database.begin().await.unwrap();
-            job::insert_ended(&tx, &jobs[..4], now).await.unwrap();
+            job::insert_ended(&tx, &jobs[..4], Moment::At(now)).await.unwrap();
             job::insert(&tx, &jobs[4..], now).await.unwrap();
             tx.commit().await.unwrap();
             let look = async |before, after, rows| {
@@ -234,7 +234,7 @@ mod tests {
             let now = machine_now();
             let known = new("tea");
             let tx = database.begin().await.unwrap();
-            job::insert_ended(&tx, std::slice::from_ref(&known), now).await.unwrap();
+            job::insert_ended(&tx, std::slice::from_ref(&known), Moment::At(now)).await.unwrap();
             let open = message_id::resolve(&tx, "tea", "open", now).await.unwrap();
             let discarded = message_id::resolve(&tx, "tea", "discarded", now).await.unwrap();
             for id in [known.id, open, discarded] {
