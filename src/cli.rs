@@ -109,6 +109,15 @@ impl Command {
         }
     }
 
+    /// Flags that mean nothing to the verb are not passed over in silence.
+    fn refuse(&self, global: &Global) -> Result<(), Problem> {
+        let Self::Demo(_) = self else { return Ok(()) };
+        let given = [("--database", &global.database), ("--broker", &global.broker)];
+        let Some((flag, _)) = given.iter().find(|(_, value)| value.is_some()) else { return Ok(()) };
+        Err(Problem::usage(format!("`{flag}`: the demo runs by itself, on a file of its own"))
+            .remedy("name another file with --data, or use `ackord up` with your database and broker"))
+    }
+
     /// What the verb's own flags say about the configuration.
     fn concurrency(&self) -> Option<config::Concurrency> {
         match self {
@@ -153,6 +162,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn start(cli: Cli, terminal: Terminal) -> Result<Exit, Problem> {
+    cli.command.refuse(&cli.global)?;
     let flags = Flags {
         file: cli.global.config,
         database: cli.global.database,

@@ -96,6 +96,16 @@ fn documents_that_are_not_there_are_named() {
 }
 
 #[test]
+fn a_database_or_a_broker_of_somebody_else_is_not_passed_over_in_silence() {
+    let folder = Folder::empty();
+    for (flag, value) in [("--database", "sqlite:other.db"), ("--broker", "amqp://127.0.0.1")] {
+        let told = folder.ackord(&["demo", flag, value]).expect(2);
+        assert!(told.stderr.contains(flag) && told.stderr.contains("--data"), "{}", told.stderr);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
 fn documents_of_which_nothing_can_be_read_are_told_as_such() {
     let folder = Folder::empty();
     std::fs::write(folder.path().join("picture.png"), [0x89, 0x50, 0x4e, 0x47, 0, 0, 0, 0]).unwrap();

@@ -1,6 +1,7 @@
 //! A disk that is full, a file that is locked, limited or read-only: the program may wait or end, but nothing is lost, and
 //! nobody's attempt is counted.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use ackord_entities::database::DatabaseOptions;
@@ -118,9 +119,10 @@ async fn a_full_disk_holds_the_work_until_there_is_space_again() {
 async fn a_file_that_may_not_grow_loses_nothing(#[values("trap '' XFSZ;", "")] trap: &str) {
     let mut testbed = Testbed::new().await;
     testbed.publish(MIXED).await;
-    testbed.publish(&[("count", 400)]).await;
-    // A little above the 2,024 KiB that the write-ahead log has by now: the worker starts, and works for a while.
-    let limited = format!("{trap} ulimit -f 2200; exec \"$0\" \"$@\"");
+    testbed.publish(&[("count", 2_000)]).await;
+    // A little above what the largest file has by now: the worker starts, and works for a while.
+    let kibibytes = largest_file(testbed.database()) / 1_024 + 200;
+    let limited = format!("{trap} ulimit -f {kibibytes}; exec \"$0\" \"$@\"");
     testbed.run_by(&["bash", "-c", &limited]);
     let up = testbed.up(&["--until-quiet"], None);
     if trap.is_empty() {
@@ -132,7 +134,14 @@ async fn a_file_that_may_not_grow_loses_nothing(#[values("trap '' XFSZ;", "")] t
     }
     testbed.run_by(&[]);
     testbed.until_quiet().await;
-    testbed.assert_clean(&testbed.audit().await, &[MIXED, &[("count", 400)]].concat());
+    testbed.assert_clean(&testbed.audit().await, &[MIXED, &[("count", 2_000)]].concat());
+}
+
+/// Bytes of the database's largest file: itself, or its write-ahead log.
+fn largest_file(database: &Path) -> u64 {
+    let log = format!("{}-wal", database.display());
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    length(database).max(length(log.as_ref()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
