@@ -22,6 +22,14 @@ pub(crate) const QUICK: Backoff = Backoff {
     jitter: 0.0,
 };
 
+/// Retried in an hour, which comes when the clock is moved.
+pub(crate) const PATIENT: Backoff = Backoff {
+    initial: Duration::from_secs(3600),
+    factor: 1.0,
+    longest: Duration::from_secs(3600),
+    jitter: 0.0,
+};
+
 /// What all test payloads have.
 pub(crate) trait Noted: Job {
     fn note(&self) -> &str;
@@ -133,6 +141,28 @@ kind! {
     const BACKOFF: Backoff = QUICK;
 
     fn lease_key(&self) -> Option<String> {
+        self.key.clone()
+    }
+}
+
+kind! {
+    /// Handed over. The key is its dedup key.
+    LongOnce = "long-once";
+    const HAND_OVER: bool = true;
+    const BACKOFF: Backoff = PATIENT;
+
+    fn dedup_key(&self) -> Option<String> {
+        self.key.clone()
+    }
+}
+
+kind! {
+    /// The same; a duplicate makes the holder run once more.
+    LongAgain = "long-again";
+    const HAND_OVER: bool = true;
+    const ON_DUPLICATE: OnDuplicate = OnDuplicate::RunAgain;
+
+    fn dedup_key(&self) -> Option<String> {
         self.key.clone()
     }
 }

@@ -9,6 +9,7 @@ mod clock;
 mod contained;
 mod contracts;
 mod dedup;
+mod dedup_handed_over;
 mod deliveries;
 mod drain;
 mod effects;
