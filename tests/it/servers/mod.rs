@@ -1,11 +1,13 @@
 //! The engine on its servers: real RabbitMQ and Postgres, real processes, and everything that can go wrong with each of them.
 
 mod frozen;
+mod given_up;
 mod load;
 mod network;
 mod postgres;
 mod rabbit;
 mod random;
+mod replay;
 
 use crate::place::Place;
 use crate::process::Testbed;

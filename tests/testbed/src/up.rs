@@ -17,7 +17,7 @@ use ackord_producer::upkeep::{
 };
 use anyhow::{Context, bail};
 use sea_orm::{ConnectionTrait, DbErr, Statement};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -129,10 +129,12 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
         rest.spawn(presence::run(database.clone(), name, beat, stop_rest.clone()));
     }
     let mut worker = tokio::spawn(worker.run(stop_worker.child_token()));
+    // Before it says that it is ready: whoever reads that may tell it to stop at once.
+    let terminate = signal(SignalKind::terminate())?;
     println!("ready");
 
     tokio::select! {
-        told = told_to_stop(database, args.until_quiet) => told?,
+        () = told_to_stop(database, terminate, args.until_quiet) => {}
         ended = &mut worker => { ended?; bail!("the worker ended by itself") }
         Some(ended) = rest.join_next() => { ended?; bail!("a task ended by itself") }
     }
@@ -153,13 +155,11 @@ async fn open_broker(args: &UpArgs) -> anyhow::Result<Arc<dyn Broker>> {
     Ok(Arc::new(AmqpBroker::connect(options).await?))
 }
 
-async fn told_to_stop(database: &Database, until_quiet: bool) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn told_to_stop(database: &Database, mut terminate: Signal, until_quiet: bool) {
     tokio::select! {
         _ = terminate.recv() => info!("told to stop"),
         () = quiet(database), if until_quiet => info!("every job has ended"),
     }
-    Ok(())
 }
 
 async fn quiet(database: &Database) {

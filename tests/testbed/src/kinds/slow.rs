@@ -29,6 +29,7 @@ pub struct Slow {
 impl Job for Slow {
     const KIND: &'static str = "slow";
     const MAX_ATTEMPTS: u32 = super::UNLIMITED;
+    const ACCEPTS_DIRECT: bool = true;
 }
 
 /// See [`Slow`].
