@@ -119,6 +119,9 @@ fn remedy_of_broker(error: &BrokerError) -> Option<String> {
         BrokerError::NoSuchQueue { .. } | BrokerError::NoSuchExchange { .. } => {
             "`ackord topology apply` declares what is missing"
         }
+        BrokerError::Unanswered { .. } => {
+            "docs/operations.md, \"A queue without a leader\": have one elected, or start its node again"
+        }
         _ => return None,
     };
     Some(remedy.to_owned())

@@ -4,6 +4,8 @@
 
 use metrics::{Counter, Histogram, counter, histogram};
 
+use crate::broker::Confirm;
+
 /// A metric: its name, what kind it is, its labels and its help text. The lists of these are what documents, rules and
 /// dashboards are checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +76,9 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         MESSAGES,
         &["outcome"],
-        "Messages that the relay has published: confirmed, refused (returned or nacked, sent again later) or unknown (the \
-         connection was lost, sent again with the same id).",
+        "Messages that the relay has published: confirmed, refused (returned or nacked, sent again later), unanswered (not \
+         confirmed in time: their kind is set aside and sent again when the broker answers) or unknown (the connection was lost, \
+         sent again with the same id).",
     ),
     Metric::histogram(SECONDS, &[], "Seconds from the publishing of a window to its last confirm."),
 ];
@@ -86,6 +89,7 @@ pub struct RelayMeter {
     windows: Counter,
     confirmed: Counter,
     refused: Counter,
+    unanswered: Counter,
     unknown: Counter,
     seconds: Histogram,
 }
@@ -98,21 +102,36 @@ impl RelayMeter {
             windows: counter!(WINDOWS),
             confirmed: counter!(MESSAGES, "outcome" => "confirmed"),
             refused: counter!(MESSAGES, "outcome" => "refused"),
+            unanswered: counter!(MESSAGES, "outcome" => "unanswered"),
             unknown: counter!(MESSAGES, "outcome" => "unknown"),
             seconds: histogram!(SECONDS),
         }
     }
 
-    /// A window whose messages were answered for.
-    pub fn answered(&self, confirmed: usize, refused: usize, seconds: f64) {
+    /// A window whose messages were answered for, or left unanswered while the connection stood.
+    pub fn answered(&self, confirmed: usize, refused: usize, unanswered: usize, seconds: f64) {
         self.windows.increment(1);
         self.confirmed.increment(confirmed as u64);
         self.refused.increment(refused as u64);
-        self.seconds.record(seconds);
+        self.unanswered.increment(unanswered as u64);
+        if unanswered == 0 {
+            self.seconds.record(seconds);
+        }
     }
 
-    /// A window of which nobody knows what became of it.
-    pub fn unanswered(&self, messages: usize) {
+    /// A window of one message, to find out whether it is answered for.
+    pub fn probed(&self, confirm: Option<&Confirm>) {
+        let Some(confirm) = confirm else { return };
+        self.windows.increment(1);
+        match confirm {
+            Confirm::Confirmed => self.confirmed.increment(1),
+            Confirm::Refused(_) => self.refused.increment(1),
+            Confirm::Unanswered => self.unanswered.increment(1),
+        }
+    }
+
+    /// A window whose connection was lost: nobody knows what became of it.
+    pub fn unknown(&self, messages: usize) {
         self.windows.increment(1);
         self.unknown.increment(messages as u64);
     }

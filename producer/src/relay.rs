@@ -1,8 +1,13 @@
 //! The relay: moves due messages from the outbox to the broker.
 //!
 //! One round is one transaction: claim a window of due messages, publish it, delete what the broker confirmed. It writes no job
-//! state. A crash after a confirm and before the commit sends a message twice; the fence finds the second one stale.
+//! state. A crash after a confirm and before the commit sends a message twice; the fence finds the second one stale. So it is with
+//! a message that the broker does not answer for: it stays and is sent again, and its kind is set aside until the broker answers.
 
+mod aside;
+mod probe;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +26,7 @@ use sea_orm::{DbBackend, DbErr};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, warn};
 
+use self::aside::Aside;
 use crate::broker::topology::JOBS_EXCHANGE;
 use crate::broker::{Broker, BrokerError, BrokerState, Confirm};
 use crate::doorbell::Doorbell;
@@ -51,6 +57,8 @@ pub struct RelayOptions {
     pub longest_poll: Duration,
     /// The wait before a refused message is sent again.
     pub refused: Backoff,
+    /// The wait before the broker is asked again whether it answers for the messages of a kind that is set aside.
+    pub unanswered: Backoff,
 }
 
 impl Default for RelayOptions {
@@ -60,6 +68,12 @@ impl Default for RelayOptions {
             window_bytes: 8 * 1024 * 1024,
             longest_poll: Duration::from_secs(1),
             refused: Backoff::DEFAULT,
+            unanswered: Backoff {
+                initial: Duration::from_secs(1),
+                factor: 2.0,
+                longest: Duration::from_secs(30),
+                jitter: 0.25,
+            },
         }
     }
 }
@@ -73,17 +87,21 @@ pub struct Relay {
     options: RelayOptions,
     health: Health,
     meter: RelayMeter,
+    aside: Aside,
 }
 
 /// The database can be read and written.
 const DATABASE: &str = "database";
-/// What is due is sent.
+/// What is due is sent, of all kinds or of one.
 const MOVES: &str = "moves";
 /// A round that takes longer is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The wait while another relay has what is due.
 const NOT_OURS: Duration = Duration::from_millis(50);
+
+/// What is noted of a message that nobody answered for.
+const UNANSWERED: &str = "the broker did not confirm it in time: its queue may have no leader";
 
 /// What a round came to.
 enum Round {
@@ -115,7 +133,8 @@ impl Relay {
     ) -> Self {
         let health = Health::new("relay");
         health.check_broker(broker.state());
-        Self { database, broker, doorbell, options, health, meter: RelayMeter::new() }
+        let aside = Aside::new(options.unanswered, health.clone());
+        Self { database, broker, doorbell, options, health, meter: RelayMeter::new(), aside }
     }
 
     /// How the relay is, readable while it runs.
@@ -130,7 +149,7 @@ impl Relay {
             DbBackend::Postgres => OVERLAPPING,
             _ => 1,
         };
-        join_all((0..at_once).map(|_| self.rounds(&stop))).await;
+        tokio::join!(join_all((0..at_once).map(|_| self.rounds(&stop))), self.probes(&stop));
     }
 
     /// One round after the other.
@@ -195,13 +214,15 @@ impl Relay {
 
     /// Sends one window.
     async fn round(&self) -> Result<Round, RoundError> {
-        let (now, next) = outbox::next_due(self.database.read(), self.database.clock()).await?;
+        let (now, next) =
+            outbox::next_due(self.database.read(), self.database.clock(), &self.aside.kinds()).await?;
         if next.is_none_or(|due| due > now) {
             return Ok(Round::NothingDue(next.and_then(|due| (due - now).to_std().ok())));
         }
         let window = Window { messages: self.options.window, bytes: self.options.window_bytes };
         let tx = self.database.begin().await?;
-        let due = outbox::claim_due(&tx, now, window).await?;
+        // Looked at again: the other round may have set a kind aside meanwhile.
+        let due = outbox::claim_due(&tx, now, window, &self.aside.kinds()).await?;
         if due.is_empty() {
             return Ok(Round::NotOurs);
         }
@@ -214,24 +235,31 @@ impl Relay {
         let confirms = published.inspect_err(|error| {
             // Blocked: nothing was published.
             if !matches!(error, BrokerError::Blocked { .. }) {
-                self.meter.unanswered(messages.len());
+                self.meter.unknown(messages.len());
             }
         })?;
         fault::point("relay_after_confirm");
         let mut sent = Vec::with_capacity(keys.len());
         let mut refused = Vec::new();
-        for ((job, seq, sends), confirm) in keys.iter().copied().zip(confirms) {
+        let (mut unanswered, mut aside) = (Vec::new(), BTreeSet::new());
+        for (((job, seq, sends), confirm), message) in keys.iter().copied().zip(confirms).zip(&messages) {
             match confirm {
                 Confirm::Confirmed => sent.push((job, seq)),
                 Confirm::Refused(reason) => refused.push((job, reason, self.again_at(now, sends))),
+                Confirm::Unanswered => {
+                    unanswered.push(job);
+                    aside.extend(message.kind.as_deref());
+                }
             }
         }
-        self.meter.answered(sent.len(), refused.len(), began.elapsed().as_secs_f64());
+        self.aside.suspect(aside, tokio::time::Instant::now());
+        self.meter.answered(sent.len(), refused.len(), unanswered.len(), began.elapsed().as_secs_f64());
         if let Some((job, reason, due)) = refused.first() {
             warn!(job.id = %job, refused = refused.len(), due_at = %due, "the broker refused messages: {reason}");
         }
         outbox::remove_sent(&tx, &sent).await?;
         outbox::note_refused(&tx, &refused).await?;
+        outbox::note_unanswered(&tx, &unanswered, UNANSWERED).await?;
         tx.commit().await?;
         fault::point("relay_after_delete");
         Ok(Round::Sent)

@@ -72,10 +72,10 @@ fn message(job_id: JobId, due_at: DateTime<Utc>) -> NewMessage {
 async fn relay(runner: &mut Runner) {
     let now = runner.now();
     let clock = runner.database().clock().clone();
-    runner.run("relay: next due message", async |tx| outbox::next_due(tx, &clock).await).await;
+    runner.run("relay: next due message", async |tx| outbox::next_due(tx, &clock, &[]).await).await;
     let window = Window { messages: 1_000, bytes: u32::MAX };
     let due = runner
-        .run("relay: claim a window of 1,000", async |tx| outbox::claim_due(tx, now, window).await)
+        .run("relay: claim a window of 1,000", async |tx| outbox::claim_due(tx, now, window, &[]).await)
         .await;
     let sent: Vec<_> = due.iter().map(|one| (one.job_id, one.seq)).collect();
     runner.run("relay: remove 1,000 sent", async |tx| outbox::remove_sent(tx, &sent).await).await;

@@ -1,14 +1,18 @@
 //! `outbox`: the messages that wait to be sent, at most one for each job. The body is not copied: it is the job's payload.
 
+mod unanswered;
+
 use std::cell::Cell;
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult};
 
 use crate::clock::Clock;
 use crate::database::{RowSet, Sql};
 use crate::ids::JobId;
+
+pub use unanswered::{longest_due, note_unanswered};
 
 /// A waiting message.
 #[sea_orm::model]
@@ -163,6 +167,21 @@ pub struct Due {
     pub traceparent: Option<String>,
 }
 
+impl Due {
+    /// Reads the columns in the order of the fields.
+    fn read(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            job_id: row.try_get_by_index(0)?,
+            kind: row.try_get_by_index(1)?,
+            seq: row.try_get_by_index(2)?,
+            sends: row.try_get_by_index(3)?,
+            version: row.try_get_by_index(4)?,
+            payload: row.try_get_by_index(5)?,
+            traceparent: row.try_get_by_index(6)?,
+        })
+    }
+}
+
 /// How much is claimed at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -173,8 +192,8 @@ pub struct Window {
 }
 
 /// Claims a window of due messages, the longest due first, for the length of the transaction. Messages that another relay has
-/// claimed are passed over, and so are those of paused kinds: their backlog must not fill the broker. What is beyond the bytes is
-/// locked too, and free for the next round of any relay when the transaction ends.
+/// claimed are passed over, and so are those of paused kinds, whose backlog must not fill the broker, and of the kinds `aside`.
+/// What is beyond the bytes is locked too, and free for the next round of any relay when the transaction ends.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -182,14 +201,16 @@ pub async fn claim_due(
     tx: &DatabaseTransaction,
     now: DateTime<Utc>,
     window: Window,
+    aside: &[String],
 ) -> Result<Vec<Due>, DbErr> {
     // Postgres knows the length of a stored text without reading it.
-    let statement = Sql::new(tx.get_database_backend())
+    let due = Sql::new(tx.get_database_backend())
         .text(
             "WITH due AS (SELECT outbox.job_id, outbox.kind, outbox.seq, outbox.sends, outbox.due_at FROM outbox WHERE outbox.due_at <= ",
         )
         .bind(now)
-        .text(NOT_PAUSED)
+        .text(NOT_PAUSED);
+    let statement = unanswered::passing_over(due, aside)
         .text(" ORDER BY outbox.due_at, outbox.job_id LIMIT ")
         .bind(i64::from(window.messages))
         .on_postgres(" FOR UPDATE OF outbox SKIP LOCKED")
@@ -201,19 +222,7 @@ pub async fn claim_due(
         .text(" ORDER BY due_at, job_id")
         .build();
     let rows = tx.query_all_raw(statement).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Due {
-                job_id: row.try_get_by_index(0)?,
-                kind: row.try_get_by_index(1)?,
-                seq: row.try_get_by_index(2)?,
-                sends: row.try_get_by_index(3)?,
-                version: row.try_get_by_index(4)?,
-                payload: row.try_get_by_index(5)?,
-                traceparent: row.try_get_by_index(6)?,
-            })
-        })
-        .collect()
+    rows.iter().map(Due::read).collect()
 }
 
 /// Removes messages that the broker confirmed. A message that was replaced by a newer one meanwhile stays.
@@ -305,18 +314,20 @@ pub async fn wake_waiters(
 
 const NOT_PAUSED: &str = " AND outbox.kind NOT IN (SELECT kind FROM paused_kinds)";
 
-/// What the time is, and when the next message of a kind that is not paused is due, if any waits. One statement: a relay asks
-/// often.
+/// What the time is, and when the next message of a kind is due that is neither paused nor `aside`, if any waits. One statement: a
+/// relay asks often.
 ///
 /// # Errors
 /// Whatever the database answers.
 pub async fn next_due(
     connection: &impl ConnectionTrait,
     clock: &Clock,
+    aside: &[String],
 ) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), DbErr> {
-    let statement = Sql::new(connection.get_database_backend())
+    let waiting = Sql::new(connection.get_database_backend())
         .text("SELECT (SELECT due_at FROM outbox WHERE true")
-        .text(NOT_PAUSED)
+        .text(NOT_PAUSED);
+    let statement = unanswered::passing_over(waiting, aside)
         .text(" ORDER BY due_at LIMIT 1)")
         .on_postgres(", clock_timestamp()")
         .build();
@@ -420,7 +431,7 @@ mod tests {
             ids.push(waiting(&tx, bytes, now).await);
         }
         let claim = async |messages, bytes| -> Vec<JobId> {
-            let due = claim_due(&tx, now, Window { messages, bytes }).await.unwrap();
+            let due = claim_due(&tx, now, Window { messages, bytes }, &[]).await.unwrap();
             due.into_iter().map(|one| one.job_id).collect()
         };
         assert_eq!(claim(10, 1_000).await, ids[..1], "too large for the window, and sent all the same");
@@ -437,14 +448,14 @@ mod tests {
     ) {
         let Some(test) = TestDatabase::open(backend).await else { return };
         let database = test.database();
-        let (now, made_due) = noticing(next_due(database.read(), database.clock())).await;
+        let (now, made_due) = noticing(next_due(database.read(), database.clock(), &[])).await;
         assert!(!made_due);
         let now = now.unwrap().0;
         let tx = database.begin().await.unwrap();
         let (id, made_due) = noticing(waiting(&tx, 10, now)).await;
         assert!(made_due);
         tx.commit().await.unwrap();
-        let (_, due) = next_due(database.read(), database.clock()).await.unwrap();
+        let (_, due) = next_due(database.read(), database.clock(), &[]).await.unwrap();
         assert_eq!(due, Some(now));
         assert_eq!(of_jobs(database.read(), &[id]).await.unwrap().len(), 1);
     }

@@ -17,6 +17,11 @@ pub trait Around: Send + Sync + 'static {
     /// The broker that it stands around.
     fn inner(&self) -> &dyn Broker;
 
+    /// [`Broker::publish`].
+    async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
+        self.inner().publish(exchange, messages).await
+    }
+
     /// [`Broker::announce`].
     async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {
         self.inner().announce(notices).await
@@ -49,7 +54,7 @@ impl<A: Around> Broker for A {
     }
 
     async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError> {
-        self.inner().publish(exchange, messages).await
+        Around::publish(self, exchange, messages).await
     }
 
     async fn announce(&self, notices: &[Notice]) -> Result<(), BrokerError> {

@@ -13,6 +13,12 @@ pub enum BrokerError {
     /// It is not there.
     #[error("the broker is closed")]
     Closed,
+    /// It is there, and has not said in time whether it did what was asked. It may have done it, or do it yet.
+    #[error("the broker does not answer for {what}: its queue may have no leader")]
+    Unanswered {
+        /// What was asked for.
+        what: String,
+    },
     /// The queue does not exist.
     #[error("there is no queue `{queue}`: apply the topology")]
     NoSuchQueue {

@@ -43,12 +43,12 @@ pub trait Broker: Send + Sync + 'static {
     /// [`BrokerError::Closed`].
     async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError>;
 
-    /// Publishes one confirm window, persistent and mandatory, and waits for what became of each message.
-    /// The answers stand in the order of the messages.
+    /// Publishes one confirm window, persistent and mandatory, and waits for what became of each message, but for ever for
+    /// none. The answers stand in the order of the messages.
     ///
     /// # Errors
     /// [`BrokerError::Blocked`] when the broker takes nothing at the moment (nothing was published),
-    /// [`BrokerError::Closed`] when it is gone (what became of the messages is unknown: publish them again).
+    /// [`BrokerError::Closed`] when it is gone (what became of any of the messages is unknown: publish them again).
     async fn publish(&self, exchange: &str, messages: &[Message]) -> Result<Vec<Confirm>, BrokerError>;
 
     /// Publishes notices to [`EVENTS_EXCHANGE`](topology::EVENTS_EXCHANGE) for whoever listens, without waiting for the broker
@@ -80,7 +80,7 @@ pub trait Broker: Send + Sync + 'static {
     /// Gives the broker an incarnation to remember, in a queue of its own. An earlier one is not removed.
     ///
     /// # Errors
-    /// [`BrokerError::Blocked`], [`BrokerError::Closed`]: whether it remembers is to be asked again.
+    /// [`BrokerError::Blocked`], [`BrokerError::Closed`], [`BrokerError::Unanswered`]: whether it remembers is to be asked again.
     async fn imprint(&self, incarnation: Incarnation) -> Result<(), BrokerError>;
 
     /// The broker's state now and whenever it changes.
@@ -97,6 +97,9 @@ pub enum Confirm {
     Confirmed,
     /// The broker has it nowhere: no queue is bound to the kind, or the queue refused it. Try later, with a word on why.
     Refused(String),
+    /// The broker has not said within its time, though it is there: the queue has no leader, or it is too busy. The message may
+    /// be there or come there yet. Publish it again with the same id: a second one has no effect.
+    Unanswered,
 }
 
 /// The three states of a broker, which health keeps apart.

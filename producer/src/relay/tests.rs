@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod unanswered;
+
 use ackord_entities::jobs::{Catalogue, Job, KindSpec};
 use ackord_entities::testing::TestDatabase;
 use rstest::rstest;

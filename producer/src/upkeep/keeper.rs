@@ -110,7 +110,9 @@ impl TopologyKeeper {
             Ok(None) => Ok(true),
             Ok(Some(difference)) => Err(difference.into()),
             // Whatever came of it, another look has to follow soon.
-            Err(RecallError::Broker(BrokerError::Closed | BrokerError::Blocked { .. })) => Ok(false),
+            Err(RecallError::Broker(
+                BrokerError::Closed | BrokerError::Blocked { .. } | BrokerError::Unanswered { .. },
+            )) => Ok(false),
             Err(error) => Err(error),
         }
     }

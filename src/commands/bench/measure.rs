@@ -96,10 +96,12 @@ pub(super) async fn publish(ground: &Ground, jobs: usize) -> anyhow::Result<f64>
                 let messages: Vec<Message> =
                     window.iter().map(|number| message(*number)).collect::<Result<_, _>>()?;
                 let confirms = broker.publish(PUBLISH_EXCHANGE, &messages).await?;
-                if let Some(Confirm::Refused(reason)) =
-                    confirms.iter().find(|one| **one != Confirm::Confirmed)
-                {
-                    bail!("the broker refused a message: {reason}");
+                match confirms.iter().find(|one| **one != Confirm::Confirmed) {
+                    None => {}
+                    Some(Confirm::Refused(reason)) => bail!("the broker refused a message: {reason}"),
+                    Some(_) => {
+                        bail!("the broker did not confirm a message in time: its queue may have no leader")
+                    }
                 }
             }
             anyhow::Ok(())

@@ -27,8 +27,8 @@ pub(super) struct Circumstances<'a> {
 /// One reason. The codes are a stable interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Reason {
-    /// `scheduled`, `retrying`, `deferred`, `waits_for_lease`, `refused_by_broker`, `sending`, `with_broker`, `paused`,
-    /// `no_worker`, `called_off`, `lease_expired`.
+    /// `scheduled`, `retrying`, `deferred`, `waits_for_lease`, `refused_by_broker`, `unanswered_by_broker`, `sending`, `with_broker`,
+    /// `paused`, `no_worker`, `called_off`, `lease_expired`.
     pub(crate) code: &'static str,
     pub(crate) text: String,
 }
@@ -125,6 +125,12 @@ fn waits_for_broker(about: &Circumstances<'_>) -> Option<Reason> {
     }
     if message.due_at > about.now {
         return None;
+    }
+    if let Some(said) = &message.last_error {
+        return reason(
+            "unanswered_by_broker",
+            format!("its message is sent again when the broker answers: {said}"),
+        );
     }
     reason("sending", "its message is about to be sent to the broker")
 }
@@ -262,6 +268,15 @@ mod tests {
             told.iter().any(|one| one.code == "refused_by_broker" && one.text.contains("no queue")),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn a_message_that_the_broker_did_not_answer_for_is_told_apart_from_a_refused_one() {
+        let mut message = message(Cause::Publish, 0);
+        message.last_error = Some("its queue may have no leader".to_owned());
+        let told = reasons(&job(JobState::Pending), Some(&message), None);
+        assert_eq!(codes(&told), ["unanswered_by_broker"]);
+        assert!(told[0].text.contains("no leader"), "{told:?}");
     }
 
     #[test]

@@ -54,7 +54,10 @@ pub(super) struct Live {
     connection: Connection,
     /// Which connection of this process it is. A channel of another epoch is dead.
     pub(super) epoch: u64,
-    deadline: Duration,
+    /// How long any call may take.
+    pub(super) deadline: Duration,
+    /// How long a window waits for another confirm.
+    pub(super) unanswered_after: Duration,
     /// Woken when somebody has found out that nothing comes back from the server.
     condemned: Notify,
 }
@@ -149,6 +152,12 @@ impl Link {
         }
     }
 
+    /// Returns when the connection of that number is no longer the one to use.
+    pub(super) async fn replaced(&self, epoch: u64) {
+        // There is none at all when this ends with an error.
+        let _ = self.watch().wait_for(|state| !state.is(epoch)).await;
+    }
+
     /// The connection, if the server takes messages from it.
     pub(super) fn unblocked(&self) -> Result<Arc<Live>, BrokerError> {
         match &*self.state.borrow() {
@@ -187,6 +196,11 @@ impl Live {
         if !self.connection.status().blocked() {
             self.condemned.notify_one();
         }
+    }
+
+    /// Whether it is open and the server has not stopped reading it for an alarm.
+    pub(super) fn takes_messages(&self) -> bool {
+        self.is_open() && !self.connection.status().blocked()
     }
 
     fn is_open(&self) -> bool {
@@ -268,7 +282,8 @@ impl Dialler {
 
     fn live(&self, connection: Connection) -> Live {
         let epoch = LAST_EPOCH.fetch_add(1, Ordering::Relaxed) + 1;
-        Live { connection, epoch, deadline: self.options.deadline, condemned: Notify::new() }
+        let AmqpOptions { deadline, unanswered_after, .. } = *self.options;
+        Live { connection, epoch, deadline, unanswered_after, condemned: Notify::new() }
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `tls` | certificates, and how a connection is made with them |
 //! | `connection` | one connection for ever: supervisor, deadlines |
 //! | `status` | the state of both connections as one, and the log of its changes |
-//! | `publisher` | windows of confirms, a channel each |
+//! | `publisher`, `window` | windows of confirms, a channel each; what becomes of their messages |
 //! | `consumer`, `settle` | a channel and a task per consumer; settling from any thread |
 //! | `message`, `value` | messages and headers on the wire |
 //! | `topology` | declaring and comparing |
@@ -28,6 +28,7 @@ mod status;
 mod tls;
 mod topology;
 mod value;
+mod window;
 
 use std::sync::Arc;
 
@@ -126,6 +127,7 @@ impl Broker for AmqpBroker {
             Some(Confirm::Refused(reason)) => {
                 Err(BrokerError::Refused { what: "its incarnation".to_owned(), reason })
             }
+            Some(Confirm::Unanswered) => Err(BrokerError::Unanswered { what: "its incarnation".to_owned() }),
             None => Err(BrokerError::Closed),
         }
     }

@@ -27,9 +27,12 @@ pub struct AmqpOptions {
     /// How often both sides let the other know that they live. A connection over which nothing came for twice as long is
     /// given up.
     pub heartbeat: Duration,
-    /// How long any single call may take: opening a connection, declaring, publishing a window. What was not answered by then
-    /// is unknown, and the connection is replaced.
+    /// How long any single call may take: opening a connection, declaring. What was not answered by then is unknown, and the
+    /// connection is replaced. No window of messages takes longer either.
     pub deadline: Duration,
+    /// How long a window of messages waits for another confirm. What has none by then is
+    /// [unanswered](super::super::Confirm::Unanswered).
+    pub unanswered_after: Duration,
     /// The wait between attempts to connect, for ever.
     pub reconnect: Backoff,
 }
@@ -46,7 +49,8 @@ pub struct AmqpTls {
 }
 
 impl AmqpOptions {
-    /// Options with their defaults: a heartbeat of 10 s, a deadline of 30 s, a new attempt after 100 ms and up to 5 s.
+    /// Options with their defaults: a heartbeat of 10 s, a deadline of 30 s, unanswered after 10 s, a new attempt after 100 ms
+    /// and up to 5 s.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -55,6 +59,7 @@ impl AmqpOptions {
             tls: AmqpTls::default(),
             heartbeat: Duration::from_secs(10),
             deadline: Duration::from_secs(30),
+            unanswered_after: Duration::from_secs(10),
             reconnect: Backoff {
                 initial: Duration::from_millis(100),
                 factor: 2.0,
@@ -75,6 +80,7 @@ impl fmt::Debug for AmqpOptions {
             .field("tls", &self.tls)
             .field("heartbeat", &self.heartbeat)
             .field("deadline", &self.deadline)
+            .field("unanswered_after", &self.unanswered_after)
             .field("reconnect", &self.reconnect)
             .finish()
     }

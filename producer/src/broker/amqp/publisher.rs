@@ -3,23 +3,28 @@
 //! Each window has a channel to itself, out of a pool that is as large as there are publishers at once. A channel is used
 //! again when its whole window was confirmed; after anything else it is replaced, since a channel that published while a
 //! queue's leader was changing can nack for ever, while a new one works at once.
+//!
+//! A queue without a leader confirms nothing. RabbitMQ grants a channel 32 messages that such a queue owes a confirm for; after
+//! that the channel takes what the connection has credit for, and then the server reads nothing more from the connection, be
+//! it for another queue or another channel. It says so nowhere, and goes on with its heartbeats. So a window whose confirms stay
+//! away closes its channel, and where even that is not answered the connection is replaced.
 
-use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ackord_entities::envelope::Message;
 use futures::future::{MaybeDone, maybe_done};
-use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::protocol::AMQPSoftError;
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation, ExchangeKind, PublisherConfirm};
+use lapin::{BasicProperties, Channel, ExchangeKind};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Link, Live};
 use super::error;
 use super::message::Outgoing;
+use super::window::{Place, Window};
 use crate::broker::{BrokerError, Confirm, Notice};
 
 /// Messages that are handed to lapin before it is waited for: enough for it to write without a pause, few enough that what
@@ -28,6 +33,8 @@ const STRIDE: usize = 256;
 
 /// How long a window is waited for that was under way when the server began to take nothing.
 const HELD_UP: Duration = Duration::from_secs(1);
+/// How long the server may take to close a channel whose messages it has not confirmed. It is not busy with them.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Always, so that a message that no queue wants comes back.
 const MANDATORY: BasicPublishOptions = BasicPublishOptions { mandatory: true, immediate: false };
@@ -60,16 +67,27 @@ impl Publisher {
         messages: &[Message],
     ) -> Result<Vec<Confirm>, BrokerError> {
         let live = self.link.unblocked()?;
-        let mut line = self.line(&live).await?;
-        line.know(&live, exchange).await?;
-        let window = tokio::select! {
-            window = live.call(line.publish(exchange, messages)) => window?,
+        tokio::select! {
+            biased;
+            confirms = self.publish_over(&live, exchange, messages) => confirms,
             // What was sent before the server stopped reading it takes when it goes on. The caller has waited long enough: it
             // may hold a transaction open.
-            () = self.link.held_up(HELD_UP) => return Err(BrokerError::Closed),
-        };
-        let (confirms, all_confirmed) = window?;
-        if all_confirmed {
+            () = self.link.held_up(HELD_UP) => Err(BrokerError::Closed),
+            // Somebody has found out that nothing comes back over this connection.
+            () = self.link.replaced(live.epoch) => Err(BrokerError::Closed),
+        }
+    }
+
+    async fn publish_over(
+        &self,
+        live: &Live,
+        exchange: &str,
+        messages: &[Message],
+    ) -> Result<Vec<Confirm>, BrokerError> {
+        let mut line = self.line(live).await?;
+        line.know(live, exchange).await?;
+        let (confirms, is_as_new) = line.publish(live, exchange, messages).await?;
+        if is_as_new {
             self.idle().push(line);
         }
         Ok(confirms)
@@ -146,35 +164,43 @@ impl Line {
         Ok(())
     }
 
-    /// Sends all, then waits for all. Answers also whether each one was confirmed.
+    /// Sends all, then waits for all as long as answers come. Answers also whether the channel is as good as new.
     async fn publish(
         &self,
+        live: &Live,
         exchange: &str,
         messages: &[Message],
     ) -> Result<(Vec<Confirm>, bool), BrokerError> {
-        let mut outcomes = Vec::with_capacity(messages.len());
-        for messages in messages.chunks(STRIDE) {
-            self.send(exchange, messages, &mut outcomes).await.map_err(|error| refused(&error, exchange))?;
-        }
+        let deadline = Instant::now() + live.deadline;
         let mut window = Window::new(messages);
-        for (index, outcome) in outcomes.into_iter().enumerate() {
-            match outcome {
-                Ok(confirm) => {
-                    let confirmation = confirm.await.map_err(|error| refused(&error, exchange))?;
-                    window.note(index, confirmation);
-                }
-                Err(reason) => window.refuse(index, reason),
+        for messages in messages.chunks(STRIDE) {
+            match timeout_at(deadline, self.send(exchange, messages, &mut window)).await {
+                Ok(sent) => sent.map_err(|error| refused(&error, exchange))?,
+                // The server does not read. The rest is not sent.
+                Err(_) => break,
             }
+        }
+        window.wait(live.unanswered_after, deadline).await.map_err(|error| refused(&error, exchange))?;
+        if window.is_open() {
+            self.give_up(live).await?;
         }
         Ok(window.close())
     }
 
-    async fn send(
-        &self,
-        exchange: &str,
-        messages: &[Message],
-        outcomes: &mut Vec<Result<PublisherConfirm, String>>,
-    ) -> lapin::Result<()> {
+    /// Ends a channel whose messages are not confirmed, so that what it has sent comes to nothing more, and every answer that
+    /// came after all is there.
+    async fn give_up(&self, live: &Live) -> Result<(), BrokerError> {
+        if !live.takes_messages() {
+            return Err(BrokerError::Closed);
+        }
+        let closing = self.channel.close(200, "messages were not confirmed".into());
+        if timeout(CLOSING, closing).await.is_err() {
+            live.condemn();
+        }
+        Ok(())
+    }
+
+    async fn send(&self, exchange: &str, messages: &[Message], window: &mut Window<'_>) -> lapin::Result<()> {
         let mut sends = Vec::with_capacity(messages.len());
         let mut reasons = Vec::with_capacity(messages.len());
         for message in messages {
@@ -193,86 +219,12 @@ impl Line {
         let mut confirms = send_in_order(sends).await?.into_iter();
         for reason in reasons {
             match reason {
-                None => outcomes.extend(confirms.next().map(Ok)),
-                Some(reason) => outcomes.push(Err(reason)),
+                None => confirms.by_ref().take(1).for_each(|confirm| window.push(Place::Sent(confirm))),
+                Some(reason) => window.push(Place::Known(Confirm::Refused(reason))),
             }
         }
         Ok(())
     }
-}
-
-/// What became of the messages of a window.
-struct Window<'a> {
-    messages: &'a [Message],
-    confirms: Vec<Confirm>,
-    returned: Vec<BasicReturnMessage>,
-    nacked: bool,
-}
-
-impl<'a> Window<'a> {
-    fn new(messages: &'a [Message]) -> Self {
-        Self {
-            messages,
-            confirms: vec![Confirm::Confirmed; messages.len()],
-            returned: Vec::new(),
-            nacked: false,
-        }
-    }
-
-    fn note(&mut self, index: usize, confirmation: Confirmation) {
-        let returned = match confirmation {
-            Confirmation::Ack(returned) => returned,
-            Confirmation::Nack(returned) => {
-                self.nacked = true;
-                let reason = "the broker refused it: its queue is full, or has no leader at the moment";
-                self.refuse(index, reason.to_owned());
-                returned
-            }
-            Confirmation::NotRequested => {
-                self.nacked = true;
-                return self.refuse(index, "the broker was not asked to confirm it".to_owned());
-            }
-        };
-        self.returned.extend(returned);
-    }
-
-    fn refuse(&mut self, index: usize, reason: String) {
-        self.confirms[index] = Confirm::Refused(reason);
-    }
-
-    /// The answers in the order of the messages, and whether the channel is as good as new.
-    fn close(mut self) -> (Vec<Confirm>, bool) {
-        self.settle_returned();
-        (self.confirms, !self.nacked)
-    }
-
-    /// Finds the messages that were returned. lapin gives a returned message with whichever confirm comes next, and those of
-    /// one acknowledgement in no order; it is always one of the window's, since the server sends the return before the confirm.
-    /// So they are found by what they carry. Where two messages carry the same, either both were returned or it does not matter
-    /// which was.
-    fn settle_returned(&mut self) {
-        if self.returned.is_empty() {
-            return;
-        }
-        let mut places: HashMap<_, VecDeque<usize>> = HashMap::new();
-        for (index, message) in self.messages.iter().enumerate() {
-            let key = (message.message_id.as_deref(), message.kind.as_deref());
-            places.entry(key).or_default().push_back(index);
-        }
-        for returned in &self.returned {
-            let (id, kind) = (returned.properties.message_id().as_ref(), returned.properties.kind().as_ref());
-            let key = (id.map(ShortString::as_str), kind.map(ShortString::as_str));
-            if let Some(index) = places.get_mut(&key).and_then(VecDeque::pop_front) {
-                self.confirms[index] = Confirm::Refused(unroutable(returned));
-            }
-        }
-    }
-}
-
-fn unroutable(returned: &BasicReturnMessage) -> String {
-    let BasicReturnMessage { delivery, reply_code, reply_text } = returned;
-    let kind = delivery.properties.kind().as_ref().unwrap_or(&delivery.routing_key);
-    format!("no queue is bound to `{kind}` at the exchange {} ({reply_code} {reply_text})", delivery.exchange)
 }
 
 /// Hands all of it to lapin in this order, then waits until all of it is written. lapin queues a frame when the call that

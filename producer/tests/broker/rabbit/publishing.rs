@@ -67,7 +67,7 @@ async fn what_a_full_queue_nacks_is_refused_and_taken_once_there_is_room() {
         async move {
             let confirms = rabbit.publish(JOBS_EXCHANGE, &[message("a", &id)]).await.unwrap();
             confirms.into_iter().find_map(|confirm| match confirm {
-                Confirm::Confirmed => None,
+                Confirm::Confirmed | Confirm::Unanswered => None,
                 Confirm::Refused(reason) => Some(reason),
             })
         }

@@ -77,6 +77,39 @@ impl RabbitCluster {
         None
     }
 
+    /// Leaves a quorum queue of the virtual host `/` with one member, which leads it when this returns.
+    pub async fn keep_only(&self, queue: &str, index: usize) {
+        let keeper = &self.nodes[index];
+        for node in self.nodes.iter().filter(|node| node.name() != keeper.name()) {
+            let delete = format!(
+                "ok = rabbit_quorum_queue:delete_member(<<\"/\">>, <<\"{queue}\">>, '{}').",
+                node.name()
+            );
+            // There may be no leader to ask for a moment, when the one before was deleted itself.
+            eventually(&format!("{} is no member of {queue}", node.name()), TOGETHER, || {
+                let delete = delete.clone();
+                async move { keeper.ctl(&["eval", &delete]).await.ok() }
+            })
+            .await;
+        }
+        let management = keeper.management();
+        eventually(&format!("{queue} is led by its only member"), TOGETHER, || {
+            let management = management.clone();
+            async move {
+                let found = management.queue(queue).await.ok()??;
+                let is_alone = found.members == [keeper.name()];
+                (is_alone && found.leader.as_deref() == Some(keeper.name())).then_some(())
+            }
+        })
+        .await;
+    }
+
+    /// Waits until each queue of the virtual host `/` has a leader, and has those elected on that node that do not get one by
+    /// themselves.
+    pub async fn led(&self, index: usize) {
+        self.nodes[index].led().await;
+    }
+
     /// Waits until each node that runs sees all others that run.
     pub async fn complete(&self) {
         let running = self.nodes.iter().filter(|node| node.runs()).count();
