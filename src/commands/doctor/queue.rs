@@ -61,8 +61,9 @@ fn outbox(found: &survey::Survey, now: DateTime<Utc>) -> Check {
     match &found.refusal {
         Some(refusal) => Check::failed(
             check,
-            format!("{what}; the broker refused: {refusal}"),
-            "`ackord topology verify` says whether a queue is missing; run a program that knows the kind",
+            format!("{what}; the broker did not take them: {refusal}"),
+            "`ackord topology verify` says whether a queue is missing: run a program that knows the kind. A queue without a leader \
+             needs one: docs/operations.md",
         ),
         None => Check::failed(
             check,

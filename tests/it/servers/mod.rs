@@ -8,6 +8,7 @@ mod postgres;
 mod rabbit;
 mod random;
 mod replay;
+mod unled;
 
 use crate::place::Place;
 use crate::process::Testbed;

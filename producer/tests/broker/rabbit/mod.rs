@@ -7,3 +7,4 @@ mod declaring;
 mod fixture;
 mod forging;
 mod publishing;
+mod unanswered;

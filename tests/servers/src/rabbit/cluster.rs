@@ -77,10 +77,11 @@ impl RabbitCluster {
         None
     }
 
-    /// Leaves a quorum queue of the virtual host `/` with one member, which leads it when this returns.
-    pub async fn keep_only(&self, queue: &str, index: usize) {
-        let keeper = &self.nodes[index];
-        for node in self.nodes.iter().filter(|node| node.name() != keeper.name()) {
+    /// Leaves a quorum queue of the virtual host `/` with members on these nodes only. They have a leader when this returns.
+    pub async fn keep_members(&self, queue: &str, indices: &[usize]) {
+        let kept: Vec<&str> = indices.iter().map(|index| self.nodes[*index].name()).collect();
+        let asked = &self.nodes[indices[0]];
+        for node in self.nodes.iter().filter(|node| !kept.contains(&node.name())) {
             let delete = format!(
                 "ok = rabbit_quorum_queue:delete_member(<<\"/\">>, <<\"{queue}\">>, '{}').",
                 node.name()
@@ -88,26 +89,22 @@ impl RabbitCluster {
             // There may be no leader to ask for a moment, when the one before was deleted itself.
             eventually(&format!("{} is no member of {queue}", node.name()), TOGETHER, || {
                 let delete = delete.clone();
-                async move { keeper.ctl(&["eval", &delete]).await.ok() }
+                async move { asked.ctl(&["eval", &delete]).await.ok() }
             })
             .await;
         }
-        let management = keeper.management();
-        eventually(&format!("{queue} is led by its only member"), TOGETHER, || {
-            let management = management.clone();
+        let management = asked.management();
+        eventually(&format!("{queue} is led by one of those that are left"), TOGETHER, || {
+            let (management, kept) = (management.clone(), kept.clone());
             async move {
                 let found = management.queue(queue).await.ok()??;
-                let is_alone = found.members == [keeper.name()];
-                (is_alone && found.leader.as_deref() == Some(keeper.name())).then_some(())
+                let is_left = |name: &str| kept.contains(&name);
+                let members =
+                    found.members.len() == kept.len() && found.members.iter().all(|name| is_left(name));
+                (members && found.leader.as_deref().is_some_and(is_left)).then_some(())
             }
         })
         .await;
-    }
-
-    /// Waits until each queue of the virtual host `/` has a leader, and has those elected on that node that do not get one by
-    /// themselves.
-    pub async fn led(&self, index: usize) {
-        self.nodes[index].led().await;
     }
 
     /// Waits until each node that runs sees all others that run.

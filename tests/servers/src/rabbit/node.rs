@@ -204,7 +204,7 @@ impl RabbitNode {
     ///
     /// The only member of a queue sometimes waits for ever to be elected after it was killed, the more often the busier the machine
     /// is: <https://github.com/rabbitmq/rabbitmq-server/issues/10070>. What an operator does about it is done here.
-    pub(super) async fn led(&self) {
+    async fn led(&self) {
         let deadline = Instant::now() + START;
         let mut patience = Instant::now() + ELECTION;
         loop {
