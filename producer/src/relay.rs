@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ackord_entities::clock::later;
+use ackord_entities::clock::{Moment, later};
 use ackord_entities::database::Database;
 use ackord_entities::envelope::Message;
 use ackord_entities::error_chain;
@@ -22,7 +22,7 @@ use ackord_entities::queue::outbox::{self, Due, Window};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
-use sea_orm::{DbBackend, DbErr};
+use sea_orm::{DatabaseTransaction, DbBackend, DbErr};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, warn};
 
@@ -103,10 +103,28 @@ const NOT_OURS: Duration = Duration::from_millis(50);
 /// What is noted of a message that nobody answered for.
 const UNANSWERED: &str = "the broker did not confirm it in time: its queue may have no leader";
 
+/// How a round begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// With a look at what is due next: a transaction for nothing would cost more.
+    Look,
+    /// With the claim, since somebody rang or more is known to wait: a message is under way a round trip sooner.
+    Claim,
+}
+
+/// What a look finds.
+enum Seen {
+    /// Something is due at that time, which is now.
+    Due(DateTime<Utc>),
+    /// Nothing is. The next message is, after that time.
+    NothingDue(Option<Duration>),
+}
+
 /// What a round came to.
+#[derive(Debug)]
 enum Round {
-    /// A window was handled; there may be more.
-    Sent,
+    /// A window was handled. There may be more, and after a full one there is.
+    Sent { full: bool },
     /// Nothing is due. The next message is, after that time.
     NothingDue(Option<Duration>),
     /// What is due is with another relay.
@@ -157,6 +175,7 @@ impl Relay {
         let mut state = self.broker.state();
         let mut failures = 0_u32;
         let mut poll = SHORTEST_POLL;
+        let mut start = Start::Look;
         while !stop.is_cancelled() {
             if *state.borrow_and_update() != BrokerState::Open {
                 // Nothing is claimed while nothing can be sent.
@@ -168,7 +187,7 @@ impl Relay {
             }
             let round = {
                 let _step = self.health.step(MOVES, None, "a round of the relay", STUCK_AFTER);
-                self.database.within(CONFIRMING, self.round()).await
+                self.database.within(CONFIRMING, self.round(start)).await
             };
             self.say(&round);
             match round {
@@ -177,18 +196,22 @@ impl Relay {
                         info!(rounds.failed = failures, "the relay works again");
                     }
                     failures = 0;
-                    match sent {
-                        Round::Sent => poll = SHORTEST_POLL,
+                    start = match sent {
+                        Round::Sent { full } => {
+                            poll = SHORTEST_POLL;
+                            if full { Start::Claim } else { Start::Look }
+                        }
                         Round::NothingDue(next) => {
                             let poll_now = poll.min(self.options.longest_poll);
-                            self.rest(stop, next.map_or(poll_now, |next| next.min(poll_now))).await;
                             poll = poll_now * SLOWER;
+                            self.rest(stop, next.map_or(poll_now, |next| next.min(poll_now))).await
                         }
                         Round::NotOurs => self.rest(stop, NOT_OURS).await,
-                    }
+                    };
                 }
                 Err(error) => {
                     failures += 1;
+                    start = Start::Look;
                     report(&error, failures);
                     let wait =
                         Backoff { longest: Duration::from_secs(5), ..Backoff::DEFAULT }.delay_after(failures);
@@ -212,20 +235,36 @@ impl Relay {
         }
     }
 
-    /// Sends one window.
-    async fn round(&self) -> Result<Round, RoundError> {
+    async fn look(&self) -> Result<Seen, DbErr> {
         let (now, next) =
             outbox::next_due(self.database.read(), self.database.clock(), &self.aside.kinds()).await?;
-        if next.is_none_or(|due| due > now) {
-            return Ok(Round::NothingDue(next.and_then(|due| (due - now).to_std().ok())));
-        }
+        Ok(match next {
+            Some(due) if due <= now => Seen::Due(now),
+            next => Seen::NothingDue(next.and_then(|due| (due - now).to_std().ok())),
+        })
+    }
+
+    /// Sends one window.
+    async fn round(&self, start: Start) -> Result<Round, RoundError> {
+        let moment = match start {
+            Start::Claim => self.database.clock().on_receipt(self.database.backend()),
+            Start::Look => match self.look().await? {
+                Seen::Due(now) => Moment::At(now),
+                Seen::NothingDue(wait) => return Ok(Round::NothingDue(wait)),
+            },
+        };
         let window = Window { messages: self.options.window, bytes: self.options.window_bytes };
         let tx = self.database.begin().await?;
         // Looked at again: the other round may have set a kind aside meanwhile.
-        let due = outbox::claim_due(&tx, now, window, &self.aside.kinds()).await?;
+        let due = outbox::claim_due(&tx, moment, window, &self.aside.kinds()).await?;
         if due.is_empty() {
-            return Ok(Round::NotOurs);
+            tx.rollback().await?;
+            return Ok(match self.look().await? {
+                Seen::Due(_) => Round::NotOurs,
+                Seen::NothingDue(wait) => Round::NothingDue(wait),
+            });
         }
+        let full = due.len() == self.options.window as usize;
         let keys: Vec<(JobId, i32, i32)> = due.iter().map(|one| (one.job_id, one.seq, one.sends)).collect();
         let messages: Vec<Message> = due.into_iter().map(message).collect();
         fault::point("relay_before_publish");
@@ -245,7 +284,7 @@ impl Relay {
         for (((job, seq, sends), confirm), message) in keys.iter().copied().zip(confirms).zip(&messages) {
             match confirm {
                 Confirm::Confirmed => sent.push((job, seq)),
-                Confirm::Refused(reason) => refused.push((job, reason, self.again_at(now, sends))),
+                Confirm::Refused(reason) => refused.push((job, reason, sends)),
                 Confirm::Unanswered => {
                     unanswered.push(job);
                     aside.extend(message.kind.as_deref());
@@ -254,15 +293,30 @@ impl Relay {
         }
         self.aside.suspect(aside, tokio::time::Instant::now());
         self.meter.answered(sent.len(), refused.len(), unanswered.len(), began.elapsed().as_secs_f64());
-        if let Some((job, reason, due)) = refused.first() {
-            warn!(job.id = %job, refused = refused.len(), due_at = %due, "the broker refused messages: {reason}");
-        }
         outbox::remove_sent(&tx, &sent).await?;
-        outbox::note_refused(&tx, &refused).await?;
+        self.put_off(&tx, refused).await?;
         outbox::note_unanswered(&tx, &unanswered, UNANSWERED).await?;
         tx.commit().await?;
         fault::point("relay_after_delete");
-        Ok(Round::Sent)
+        Ok(Round::Sent { full })
+    }
+
+    /// Refused messages are sent again later.
+    async fn put_off(
+        &self,
+        tx: &DatabaseTransaction,
+        refused: Vec<(JobId, String, i32)>,
+    ) -> Result<(), DbErr> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let now = self.database.clock().now(tx).await?;
+        let again = refused.into_iter().map(|(job, reason, sends)| (job, reason, self.again_at(now, sends)));
+        let refused: Vec<_> = again.collect();
+        if let Some((job, reason, due)) = refused.first() {
+            warn!(job.id = %job, refused = refused.len(), due_at = %due, "the broker refused messages: {reason}");
+        }
+        outbox::note_refused(tx, &refused).await
     }
 
     fn again_at(&self, now: DateTime<Utc>, sends: i32) -> DateTime<Utc> {
@@ -270,12 +324,12 @@ impl Relay {
         later(now, self.options.refused.delay_after(attempt))
     }
 
-    /// Waits until somebody rings, at most for `longest`.
-    async fn rest(&self, stop: &CancellationToken, longest: Duration) {
+    /// Waits until somebody rings, at most for `longest`. Answers how the next round begins.
+    async fn rest(&self, stop: &CancellationToken, longest: Duration) -> Start {
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.doorbell.rung() => {}
-            () = tokio::time::sleep(longest) => {}
+            () = self.doorbell.rung() => Start::Claim,
+            () = stop.cancelled() => Start::Look,
+            () = tokio::time::sleep(longest) => Start::Look,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What publishers, relays, workers and upkeep do.
 
+use ackord_entities::clock::Moment;
 use ackord_entities::ids::{JobId, ReplayRunId};
 use ackord_entities::jobs::OnDuplicate;
 use ackord_entities::queue::attempt::{self, Outcome, Record};
@@ -75,7 +76,9 @@ async fn relay(runner: &mut Runner) {
     runner.run("relay: next due message", async |tx| outbox::next_due(tx, &clock, &[]).await).await;
     let window = Window { messages: 1_000, bytes: u32::MAX };
     let due = runner
-        .run("relay: claim a window of 1,000", async |tx| outbox::claim_due(tx, now, window, &[]).await)
+        .run("relay: claim a window of 1,000", async |tx| {
+            outbox::claim_due(tx, Moment::At(now), window, &[]).await
+        })
         .await;
     let sent: Vec<_> = due.iter().map(|one| (one.job_id, one.seq)).collect();
     runner.run("relay: remove 1,000 sent", async |tx| outbox::remove_sent(tx, &sent).await).await;

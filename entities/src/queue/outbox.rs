@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::database::{RowSet, Sql};
 use crate::ids::JobId;
 
@@ -191,7 +191,7 @@ pub struct Window {
     pub bytes: u32,
 }
 
-/// Claims a window of due messages, the longest due first, for the length of the transaction. Messages that another relay has
+/// Claims a window of messages that are due at `moment`, the longest due first, for the length of the transaction. Messages that another relay has
 /// claimed are passed over, and so are those of paused kinds, whose backlog must not fill the broker, and of the kinds `aside`.
 /// What is beyond the bytes is locked too, and free for the next round of any relay when the transaction ends.
 ///
@@ -199,7 +199,7 @@ pub struct Window {
 /// Whatever the database answers.
 pub async fn claim_due(
     tx: &DatabaseTransaction,
-    now: DateTime<Utc>,
+    moment: Moment,
     window: Window,
     aside: &[String],
 ) -> Result<Vec<Due>, DbErr> {
@@ -208,7 +208,7 @@ pub async fn claim_due(
         .text(
             "WITH due AS (SELECT outbox.job_id, outbox.kind, outbox.seq, outbox.sends, outbox.due_at FROM outbox WHERE outbox.due_at <= ",
         )
-        .bind(now)
+        .moment(moment)
         .text(NOT_PAUSED);
     let statement = unanswered::passing_over(due, aside)
         .text(" ORDER BY outbox.due_at, outbox.job_id LIMIT ")
@@ -431,7 +431,7 @@ mod tests {
             ids.push(waiting(&tx, bytes, now).await);
         }
         let claim = async |messages, bytes| -> Vec<JobId> {
-            let due = claim_due(&tx, now, Window { messages, bytes }, &[]).await.unwrap();
+            let due = claim_due(&tx, Moment::At(now), Window { messages, bytes }, &[]).await.unwrap();
             due.into_iter().map(|one| one.job_id).collect()
         };
         assert_eq!(claim(10, 1_000).await, ids[..1], "too large for the window, and sent all the same");

@@ -51,6 +51,7 @@ fn ready(broker: &EmbeddedBroker, kind: &str) -> usize {
 #[tokio::test]
 async fn what_is_confirmed_leaves_the_outbox_and_what_is_refused_stays_with_its_reason(
     #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+    #[values(Start::Look, Start::Claim)] start: Start,
 ) {
     let Some(test) = TestDatabase::open(backend).await else { return };
     let database = test.database();
@@ -64,7 +65,7 @@ async fn what_is_confirmed_leaves_the_outbox_and_what_is_refused_stays_with_its_
         RelayOptions::default(),
     );
 
-    assert!(matches!(relay.round().await.unwrap(), Round::Sent));
+    assert!(matches!(relay.round(start).await.unwrap(), Round::Sent { full: false }));
     let left = outbox::of_jobs(test.reopen().await.read(), &[apple, pear]).await.unwrap();
     assert_eq!(left.iter().map(|one| one.job_id).collect::<Vec<_>>(), [pear]);
     assert_eq!((left[0].seq, left[0].sends), (1, 1));
@@ -75,7 +76,7 @@ async fn what_is_confirmed_leaves_the_outbox_and_what_is_refused_stays_with_its_
 
     queues(&broker, &[KindSpec::of::<Apple>(), KindSpec::of::<Pear>()]).await;
     database.clock().advance(Duration::from_secs(3600));
-    assert!(matches!(relay.round().await.unwrap(), Round::Sent));
+    assert!(matches!(relay.round(start).await.unwrap(), Round::Sent { full: false }));
     assert!(outbox::of_jobs(test.reopen().await.read(), &[pear]).await.unwrap().is_empty());
     assert_eq!((ready(&broker, Apple::KIND), ready(&broker, Pear::KIND)), (1, 1));
 }
@@ -99,9 +100,45 @@ async fn what_was_not_answered_stays_as_it_was(
         RelayOptions::default(),
     );
     broker.block();
-    assert!(matches!(relay.round().await, Err(RoundError::Broker(BrokerError::Blocked { .. }))));
+    assert!(matches!(relay.round(Start::Look).await, Err(RoundError::Broker(BrokerError::Blocked { .. }))));
     broker.unblock();
     broker.close();
-    assert!(matches!(relay.round().await, Err(RoundError::Broker(BrokerError::Closed))));
+    assert!(matches!(relay.round(Start::Look).await, Err(RoundError::Broker(BrokerError::Closed))));
     assert_eq!(outbox::of_jobs(test.reopen().await.read(), &[apple]).await.unwrap(), before);
+}
+
+/// A ring may mean nothing: for a message that is due later, or one that was sent with another round.
+#[rstest]
+#[tokio::test]
+async fn a_round_that_claims_nothing_says_when_to_come_again(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(test) = TestDatabase::open(backend).await else { return };
+    let database = test.database();
+    let broker = Arc::new(EmbeddedBroker::new(EmbeddedOptions::default()));
+    queues(&broker, &[KindSpec::of::<Apple>()]).await;
+    let relay = Relay::new(
+        database.clone(),
+        Arc::clone(&broker) as Arc<dyn Broker>,
+        Doorbell::default(),
+        RelayOptions { window: 2, ..RelayOptions::default() },
+    );
+    assert!(matches!(relay.round(Start::Claim).await.unwrap(), Round::NothingDue(None)));
+
+    let tx = database.begin().await.unwrap();
+    let now = database.clock().now(&tx).await.unwrap();
+    let later = Publish::at(now).due_in(Duration::from_secs(60));
+    enqueue(&tx, &Apple {}, &later).await.unwrap();
+    tx.commit().await.unwrap();
+    let round = relay.round(Start::Claim).await.unwrap();
+    let Round::NothingDue(Some(wait)) = round else { panic!("{round:?}") };
+    assert!(wait > Duration::from_secs(30) && wait <= Duration::from_secs(60), "{wait:?}");
+    assert_eq!(ready(&broker, Apple::KIND), 0);
+
+    for _ in 0..3 {
+        publish(database, &Apple {}).await;
+    }
+    assert!(matches!(relay.round(Start::Claim).await.unwrap(), Round::Sent { full: true }));
+    assert!(matches!(relay.round(Start::Claim).await.unwrap(), Round::Sent { full: false }));
+    assert_eq!(ready(&broker, Apple::KIND), 3);
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ackord_entities::clock::Moment;
 use ackord_entities::database::Database;
 use ackord_entities::ids::{Incarnation, JobId};
 use ackord_entities::jobs::{Catalogue, Job, KindSpec};
@@ -63,8 +64,9 @@ async fn publish<J: Job>(database: &Database, job: &J) -> JobId {
 async fn send_all(database: &Database) -> Vec<JobId> {
     let tx = database.begin().await.unwrap();
     let now = database.clock().now(&tx).await.unwrap();
-    let due =
-        outbox::claim_due(&tx, now, outbox::Window { messages: 100, bytes: u32::MAX }, &[]).await.unwrap();
+    let due = outbox::claim_due(&tx, Moment::At(now), outbox::Window { messages: 100, bytes: u32::MAX }, &[])
+        .await
+        .unwrap();
     let sent: Vec<_> = due.iter().map(|one| (one.job_id, one.seq)).collect();
     outbox::remove_sent(&tx, &sent).await.unwrap();
     tx.commit().await.unwrap();
@@ -142,7 +144,9 @@ async fn a_message_whose_confirm_came_before_the_loss_is_told_again_too() {
     let relay = database.begin().await.unwrap();
     let now = database.clock().now(&relay).await.unwrap();
     let due =
-        outbox::claim_due(&relay, now, outbox::Window { messages: 10, bytes: u32::MAX }, &[]).await.unwrap();
+        outbox::claim_due(&relay, Moment::At(now), outbox::Window { messages: 10, bytes: u32::MAX }, &[])
+            .await
+            .unwrap();
     assert_eq!(due.len(), 1);
     let told = tokio::spawn({
         let database = database.clone();

@@ -141,10 +141,10 @@ async fn a_kind_that_is_not_answered_for_is_set_aside_with_its_backlog_and_the_o
     broker.fall_silent(Apple::KIND);
 
     for _ in 0..3 {
-        assert!(matches!(relay.round().await.unwrap(), Round::Sent));
+        assert!(matches!(relay.round(Start::Look).await.unwrap(), Round::Sent { .. }));
     }
     assert!(
-        matches!(relay.round().await.unwrap(), Round::NothingDue(None)),
+        matches!(relay.round(Start::Look).await.unwrap(), Round::NothingDue(None)),
         "it has nothing to do but to wait"
     );
     let of = |kind: &str, number: usize| vec![kind.to_owned(); number];
@@ -250,7 +250,7 @@ async fn a_probe_removes_nothing(#[values(DbBackend::Sqlite, DbBackend::Postgres
     relay.probe(Apple::KIND.to_owned()).await;
     assert_eq!((ready(&broker.inner, Apple::KIND), waiting(&test.reopen().await, &[apple]).await), (1, 1));
     assert!(relay.aside.kinds().is_empty(), "the broker has answered");
-    assert!(matches!(relay.round().await.unwrap(), Round::Sent));
+    assert!(matches!(relay.round(Start::Look).await.unwrap(), Round::Sent { .. }));
     assert_eq!((ready(&broker.inner, Apple::KIND), waiting(&test.reopen().await, &[apple]).await), (2, 0));
 }
 
@@ -264,7 +264,7 @@ async fn a_kind_of_which_nothing_waits_any_more_is_not_set_aside(
     let apple = publish(database, &Apple {}).await;
     broker.fall_silent(Apple::KIND);
     let relay = relay(database, &broker, &Doorbell::default(), 4);
-    assert!(matches!(relay.round().await.unwrap(), Round::Sent));
+    assert!(matches!(relay.round(Start::Look).await.unwrap(), Round::Sent { .. }));
     relay.probe(Apple::KIND.to_owned()).await;
     assert_eq!((relay.aside.kinds(), relay.health().is_good()), (vec![Apple::KIND.to_owned()], false));
     // Another relay has sent it.
