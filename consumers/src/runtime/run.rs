@@ -9,7 +9,7 @@ use ackord_entities::jobs::Backoff;
 use ackord_entities::queue::lease::Held;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
 use super::claim::Claimed;
 use super::flush::Flusher;
@@ -17,7 +17,7 @@ use super::item::{Expect, Item, Keeper, Started, Work};
 use super::perform::{Performed, perform};
 use super::sort::Waiting;
 use super::starter::Judged;
-use super::suspects::{Recorded, killed_worker};
+use super::suspects::{Beside, Recorded, killed_worker};
 use crate::handler::Context;
 use crate::trace;
 
@@ -131,11 +131,32 @@ impl Flusher {
         }))
     }
 
-    /// A job that may have killed a process: its start is recorded first, no other suspect runs beside it, and after the last
-    /// allowed start it is given up. It is committed here, by itself.
+    /// A job that may have killed a process: its start is recorded first. It runs in company once, if nothing more is known of it.
     pub(super) async fn run_suspect(&self, job: Waiting, id: JobId) -> Option<Item> {
+        let Ok(judged) = self.judged_start(id).await else { return Some(handed_back(job)) };
+        if self.handler.spec().hand_over || self.shared.suspects.was_in_flight(id) || !judged.is_first() {
+            return self.run_alone(job, id, judged).await;
+        }
+        let together = self.shared.suspects.alone.read().await;
+        match self.recorded_start(id, &judged, Beside::Others).await {
+            Err(Stopped) => Some(handed_back(job)),
+            Ok(Recorded::Begin) => {
+                debug!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs in company: it came for the third time");
+                let mut item = self.run(job, id).await?;
+                item.was_suspect = true;
+                Some(item)
+            }
+            Ok(Recorded::Overtaken | Recorded::Exhausted(_)) => {
+                drop(together);
+                let Ok(judged) = self.judged_start(id).await else { return Some(handed_back(job)) };
+                self.run_alone(job, id, judged).await
+            }
+        }
+    }
+
+    /// No other suspect runs beside it, and after the last allowed start it is given up. It is committed here, by itself.
+    async fn run_alone(&self, job: Waiting, id: JobId, mut judged: Judged) -> Option<Item> {
         loop {
-            let Ok(judged) = self.judged_start(id).await else { return Some(handed_back(job)) };
             let _turn = tokio::select! {
                 turn = self.shared.suspects.turn.lock() => turn,
                 // A drain: it was not started, so nothing is recorded.
@@ -146,12 +167,16 @@ impl Flusher {
             } else {
                 Some(self.shared.suspects.alone.write().await)
             };
-            let item = match self.recorded_start(id, &judged).await {
+            let item = match self.recorded_start(id, &judged, Beside::Nobody).await {
                 Err(Stopped) => return Some(handed_back(job)),
-                Ok(Recorded::Overtaken) => continue,
+                Ok(Recorded::Overtaken) => {
+                    let Ok(newer) = self.judged_start(id).await else { return Some(handed_back(job)) };
+                    judged = newer;
+                    continue;
+                }
                 Ok(Recorded::Exhausted(starts)) => self.exhausted(job, id, starts),
                 Ok(Recorded::Begin) => {
-                    info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died, or came for the third time");
+                    info!(job.kind = self.handler.spec().kind, job.id = %id, "a suspect runs alone: it was in flight when a process died");
                     let Some(mut item) = self.run(job, id).await else {
                         // It was put off and never began: that start was none.
                         self.shared.take_back_start(id).await;
@@ -203,10 +228,10 @@ impl Flusher {
     ///
     /// # Errors
     /// The worker was told to stop first; no start was recorded.
-    async fn recorded_start(&self, id: JobId, judged: &Judged) -> Result<Recorded, Stopped> {
+    async fn recorded_start(&self, id: JobId, judged: &Judged, beside: Beside) -> Result<Recorded, Stopped> {
         let mut outages = 0;
         loop {
-            match self.shared.record_start(id, judged).await {
+            match self.shared.record_start(id, judged, beside).await {
                 Ok(recorded) => return Ok(recorded),
                 Err(_) if self.shared.stop_performing.is_cancelled() => return Err(Stopped),
                 Err(error) => {

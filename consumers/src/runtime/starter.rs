@@ -40,6 +40,11 @@ pub(crate) struct Vigil {
 }
 
 impl Judged {
+    /// Whether no start was recorded.
+    pub(crate) fn is_first(&self) -> bool {
+        self.newest.is_none()
+    }
+
     /// Whether this speaks of the newest start of `row`.
     pub(crate) fn is_about(&self, row: Option<&suspect::Model>) -> bool {
         self.newest == row.and_then(newest)

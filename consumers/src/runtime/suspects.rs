@@ -5,6 +5,9 @@
 //! start is a suspect; so is what a broker hands over for the third time. A suspect's start is recorded before it, and no
 //! other suspect runs beside it: what is counted for a death ran alone among the suspects. What became of the start before is
 //! found out first, see `starter.rs`: a process that outlived it was not killed by it.
+//!
+//! What only came for the third time is first started in company, since a broker counts a death for everything that it had
+//! handed over, and those may be thousands. That start is recorded too and does not count: it says who was there at the next death.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -62,6 +65,15 @@ pub(crate) enum Recorded {
     Overtaken,
 }
 
+/// Who runs beside a suspect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Nobody.
+    Nobody,
+    /// Others that came for the third time, and jobs that nobody suspects.
+    Others,
+}
+
 /// A job in flight. Dropping it says that the job is not in flight any more.
 pub(crate) struct InFlight {
     book: Arc<Mutex<Book>>,
@@ -111,6 +123,11 @@ impl Suspects {
         deliveries_before >= DELIVERIES || lock(&self.book).suspects.contains_key(&job)
     }
 
+    /// Whether `job` is known to have been in flight when a process died.
+    pub(crate) fn was_in_flight(&self, job: JobId) -> bool {
+        lock(&self.book).suspects.contains_key(&job)
+    }
+
     /// Clears jobs that got through without killing anybody.
     pub(crate) fn clear(&self, jobs: impl IntoIterator<Item = JobId>) {
         let mut book = lock(&self.book);
@@ -153,19 +170,30 @@ impl Shared {
     ///
     /// # Errors
     /// The database; nothing was recorded.
-    pub(crate) async fn record_start(&self, job: JobId, judged: &Judged) -> Result<Recorded, DbErr> {
+    pub(crate) async fn record_start(
+        &self,
+        job: JobId,
+        judged: &Judged,
+        beside: Beside,
+    ) -> Result<Recorded, DbErr> {
         let recorded = async {
             let tx = self.database.begin().await?;
             let now = self.database.clock().now(&tx).await?;
             let row = suspect::lock(&tx, job).await?;
-            if !judged.is_about(row.as_ref()) {
+            // In company is only the first start.
+            if !judged.is_about(row.as_ref()) || (beside == Beside::Others && row.is_some()) {
                 return Ok(Recorded::Overtaken);
             }
             let starts = row.map_or(0, |row| row.starts);
             if starts >= suspect::MAX_STARTS && !judged.survived {
                 return Ok(Recorded::Exhausted(starts.unsigned_abs()));
             }
-            suspect::record_start(&tx, job, &self.name, now, judged.survived).await?;
+            match beside {
+                Beside::Nobody => {
+                    suspect::record_start(&tx, job, &self.name, now, judged.survived).await?;
+                }
+                Beside::Others => suspect::record_company(&tx, job, &self.name, now).await?,
+            }
             tx.commit().await?;
             lock(&self.suspects.book).started.insert(job);
             fault::point("start_recorded");

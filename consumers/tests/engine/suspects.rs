@@ -222,7 +222,8 @@ async fn a_message_that_comes_for_the_third_time_is_a_suspect_without_a_file() {
         let gate = Gate::new();
         let mut stage = quiet(database, Registry::new().with(killer::<Work>(&gate))).await;
         let guilty = stage.publish(&Work::new("killer")).await;
-        for starts in [0, 0, 1, 2, 3] {
+        // Twice unsuspected, once in company, then alone.
+        for starts in [0, 0, 0, 1, 2, 3] {
             stage.start(StageOptions::default());
             gate.entered().await;
             assert_eq!(suspect::starts(stage.database.read(), guilty).await.unwrap(), starts);
@@ -230,6 +231,55 @@ async fn a_message_that_comes_for_the_third_time_is_a_suspect_without_a_file() {
         }
         stage.start(StageOptions::default());
         dies_of_its_kills(&stage, guilty).await;
+        stage.stop().await;
+    }
+}
+
+/// A broker counts a death for everything that it had handed over. Those are tried together, and one by one only when the process
+/// dies again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_for_the_third_time_runs_together_once_and_then_one_by_one() {
+    for database in TestDatabase::each().await {
+        let (gate, calls) = (Gate::new(), Calls::default());
+        let handler = Scripted::<Work>::new().perform({
+            let (gate, calls) = (gate.clone(), calls.clone());
+            move |turn, _| {
+                let gate = gate.clone();
+                calls.count("all");
+                Box::pin(async move {
+                    gate.pass().await;
+                    Ok(turn.job.note.clone())
+                })
+            }
+        });
+        let mut stage = quiet(database, Registry::new().with(handler)).await;
+        let mut all = Vec::new();
+        for number in 0..3 {
+            all.push(stage.publish(&Work::new(&number.to_string())).await);
+        }
+        for life in 1..=3 {
+            stage.start(StageOptions::default());
+            for _ in &all {
+                gate.entered().await;
+            }
+            assert_eq!(calls.of("all"), 3 * life, "they run side by side");
+            stage.kill().await;
+        }
+        stage.start(StageOptions::default());
+        for done in 1..=3 {
+            gate.entered().await;
+            let mut starts = Vec::new();
+            for id in &all {
+                starts.push(suspect::starts(stage.database.read(), *id).await.unwrap());
+            }
+            assert_eq!(starts.iter().sum::<i32>(), 1, "one runs, and it alone: {starts:?}");
+            assert_eq!(calls.of("all"), 9 + done);
+            gate.open(1);
+        }
+        for id in all {
+            assert_eq!(stage.ended(id).await.state, JobState::Succeeded);
+            assert!(suspect::find(stage.database.read(), id).await.unwrap().is_none(), "it is cleared");
+        }
         stage.stop().await;
     }
 }

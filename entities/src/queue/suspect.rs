@@ -1,6 +1,7 @@
 //! `suspects`: jobs that may have killed a process, with how often they were started since.
 //!
-//! A row counts what ended a process as far as it is known, and the newest start, of which nothing is known yet. Who records
+//! A row counts what ended a process as far as it is known, and the newest start, of which nothing is known yet. The first start may
+//! have been in company, and counts nothing. Who records
 //! the next start finds out first what became of the one before: a process that outlived it was not killed by it, and the new
 //! start takes its place.
 
@@ -85,10 +86,38 @@ pub async fn record_start(
         .text(", ")
         .bind(worker)
         .text(") ON CONFLICT (job_id) DO UPDATE SET last_started_at = excluded.last_started_at, started_by = excluded.started_by")
-        .text(if instead { "" } else { ", starts = suspects.starts + 1" })
+        // The start in company that it may take the place of did not count.
+        .text(if instead {
+            ", starts = CASE WHEN suspects.starts < 1 THEN 1 ELSE suspects.starts END"
+        } else {
+            ", starts = suspects.starts + 1"
+        })
         .build();
     tx.execute_raw(statement).await?;
     Ok(())
+}
+
+/// Records the start of `job`, of which nothing is recorded yet, in the company of others. It does not count, and says at the next
+/// death who was there.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn record_company(
+    tx: &DatabaseTransaction,
+    job: JobId,
+    worker: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let statement = Sql::new(tx.get_database_backend())
+        .text("INSERT INTO suspects (job_id, starts, last_started_at, started_by) VALUES (")
+        .bind(job)
+        .text(", 0, ")
+        .bind(now)
+        .text(", ")
+        .bind(worker)
+        .text(")")
+        .build();
+    tx.execute_raw(statement).await.map(drop)
 }
 
 /// Takes back the start of `job` that `worker` has recorded: it did not begin after all.
@@ -187,6 +216,14 @@ mod tests {
         record_start(&tx, job, "four", now, false).await.unwrap();
         take_back_start(&tx, job, "four").await.unwrap();
         assert_eq!(starts(&tx, job).await.unwrap(), 1);
+
+        for (survived, count) in [(false, 1), (true, 1)] {
+            let job = JobId::new();
+            record_company(&tx, job, "one", now).await.unwrap();
+            assert_eq!(starts(&tx, job).await.unwrap(), 0);
+            record_start(&tx, job, "two", now, survived).await.unwrap();
+            assert_eq!(starts(&tx, job).await.unwrap(), count, "the start in company did not count");
+        }
         tx.commit().await.unwrap();
     }
 
