@@ -9,13 +9,16 @@ use ackord_producer::broker::Broker;
 use ackord_producer::broker::topology::PUBLISH_EXCHANGE;
 
 use crate::effects::write_effect;
-use crate::kinds::{Scripted, Short};
+use crate::kinds::{Calls, Scripted, Short};
 use crate::steps::{all_settled, effects_of, message, quiet};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_a_group_ends_as_its_own_half_says() {
     for database in TestDatabase::each().await {
-        let handler = Scripted::<Short>::new().commit(|turn, tx| {
+        let calls = Calls::default();
+        let counted = calls.clone();
+        let handler = Scripted::<Short>::new().commit(move |turn, tx| {
+            counted.count(&turn.job.note);
             Box::pin(async move {
                 write_effect(tx, turn.id, "done").await?;
                 Ok(match turn.job.note.as_str() {
@@ -46,6 +49,8 @@ async fn each_of_a_group_ends_as_its_own_half_says() {
             assert!(job.finished_at.is_some_and(|at| at >= job.created_at), "{note}");
             assert_eq!(effects_of(&stage, id).await, ["done"], "{note}");
         }
+        // The group was not taken apart for those that ended otherwise.
+        assert_eq!([calls.of("plain"), calls.of("referring"), calls.of("failed")], [4, 2, 2]);
         all_settled::<Short>(&stage).await;
         stage.stop().await;
     }
