@@ -8,7 +8,7 @@ use ackord_entities::envelope::Message;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::{MAX_PAYLOAD_BYTES, Synthesis};
 use ackord_entities::queue::dead_letter::{self, Reason};
-use ackord_entities::queue::job::Origin;
+use ackord_entities::queue::job::{self, Origin};
 use ackord_entities::queue::outbox::Cause;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
@@ -43,12 +43,14 @@ async fn given_up(stage: &Stage, bad: Message, reason: Reason) -> dead_letter::M
 async fn what_is_not_json_is_kept_with_its_bytes() {
     for database in TestDatabase::each().await {
         let mut stage = staged(database, registry()).await;
-        let mut bad = raw::<Work>(JobId::new(), None, "");
+        let id = JobId::new();
+        let mut bad = raw::<Work>(id, None, "");
         bad.body = vec![b'{', 0xff, 0x00, b'}'].into();
         let letter = given_up(&stage, bad, Reason::Undecodable).await;
         assert_eq!(letter.body, [b'{', 0xff, 0x00, b'}']);
         assert_eq!(letter.error_code, "not_json");
         assert_eq!(letter.queue.as_deref(), Some("ackord.work"));
+        assert!(job::find(stage.database.read(), id).await.unwrap().is_none(), "nobody could perform it");
         stage.stop().await;
     }
 }
