@@ -1,7 +1,6 @@
 //! A disk that is full, a file that is locked, limited or read-only: the program may wait or end, but nothing is lost, and
 //! nobody's attempt is counted.
 
-use std::path::Path;
 use std::process::Stdio;
 
 use ackord_entities::database::DatabaseOptions;
@@ -120,8 +119,11 @@ async fn a_file_that_may_not_grow_loses_nothing(#[values("trap '' XFSZ;", "")] t
     let mut testbed = Testbed::new().await;
     testbed.publish(MIXED).await;
     testbed.publish(&[("count", 2_000)]).await;
-    // A little above what the largest file has by now: the worker starts, and works for a while.
-    let kibibytes = largest_file(testbed.database()) / 1_024 + 200;
+    // A little above what the file has by now, with its write-ahead log folded into it: the worker starts a new log, works for a
+    // while, and its log would grow to twice of that before it is folded.
+    let url = format!("sqlite:{}", testbed.database().display());
+    DatabaseOptions::new(url).open().await.unwrap().close().await;
+    let kibibytes = std::fs::metadata(testbed.database()).unwrap().len() / 1_024 + 200;
     let limited = format!("{trap} ulimit -f {kibibytes}; exec \"$0\" \"$@\"");
     testbed.run_by(&["bash", "-c", &limited]);
     let up = testbed.up(&["--until-quiet"], None);
@@ -135,13 +137,6 @@ async fn a_file_that_may_not_grow_loses_nothing(#[values("trap '' XFSZ;", "")] t
     testbed.run_by(&[]);
     testbed.until_quiet().await;
     testbed.assert_clean(&testbed.audit().await, &[MIXED, &[("count", 2_000)]].concat());
-}
-
-/// Bytes of the database's largest file: itself, or its write-ahead log.
-fn largest_file(database: &Path) -> u64 {
-    let log = format!("{}-wal", database.display());
-    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    length(database).max(length(log.as_ref()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
