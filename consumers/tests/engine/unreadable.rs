@@ -281,7 +281,7 @@ async fn an_enqueued_job_whose_payload_can_no_longer_be_read_dies_with_it() {
         stage.ended(id).await;
         // A job of an earlier program, whose payload lacks a field.
         let id = crate::steps::in_transaction(&stage, async |tx, now| {
-            let new = ackord_entities::queue::job::NewJob {
+            let new = job::NewJob {
                 id: JobId::new(),
                 kind: "strict",
                 version: 1,
@@ -293,7 +293,7 @@ async fn an_enqueued_job_whose_payload_can_no_longer_be_read_dies_with_it() {
                 parent_id: None,
                 traceparent: None,
             };
-            ackord_entities::queue::job::insert(tx, std::slice::from_ref(&new), now).await.unwrap();
+            job::insert(tx, std::slice::from_ref(&new), now).await.unwrap();
             ackord_entities::queue::outbox::reconcile(tx, None, now).await.unwrap();
             new.id
         })
@@ -330,7 +330,7 @@ async fn a_newer_payload_waits_for_an_hour_and_is_then_given_up() {
         let mut looks = 0;
         loop {
             let state = eventually("it waits, or has ended", async || {
-                let job = ackord_entities::queue::job::find(stage.database.read(), id).await.ok()??;
+                let job = job::find(stage.database.read(), id).await.ok()??;
                 let message = waiting(&stage, id).await;
                 match message {
                     _ if job.state.is_end() => Some(None),
