@@ -12,6 +12,7 @@ mod m20261121_000005_replay_runs;
 mod m20261121_000006_processes;
 mod m20261121_000007_suspect_starters;
 mod m20261121_000008_searches;
+mod m20261122_000009_outbox_by_kind;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000006_processes::Migration),
             Box::new(m20261121_000007_suspect_starters::Migration),
             Box::new(m20261121_000008_searches::Migration),
+            Box::new(m20261122_000009_outbox_by_kind::Migration),
         ]
     }
 

@@ -9,6 +9,7 @@ mod probe;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ackord_entities::clock::{Moment, later};
@@ -18,7 +19,7 @@ use ackord_entities::error_chain;
 use ackord_entities::fault;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Backoff;
-use ackord_entities::queue::outbox::{self, Due, Window};
+use ackord_entities::queue::outbox::{self, Claimed, Due, Window};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -88,6 +89,8 @@ pub struct Relay {
     health: Health,
     meter: RelayMeter,
     aside: Aside,
+    /// Of how many kinds the newest claim found something: they share a window evenly.
+    kinds: AtomicU32,
 }
 
 /// The database can be read and written.
@@ -152,7 +155,16 @@ impl Relay {
         let health = Health::new("relay");
         health.check_broker(broker.state());
         let aside = Aside::new(options.unanswered, health.clone());
-        Self { database, broker, doorbell, options, health, meter: RelayMeter::new(), aside }
+        Self {
+            database,
+            broker,
+            doorbell,
+            options,
+            health,
+            meter: RelayMeter::new(),
+            aside,
+            kinds: AtomicU32::new(1),
+        }
     }
 
     /// How the relay is, readable while it runs.
@@ -253,10 +265,12 @@ impl Relay {
                 Seen::NothingDue(wait) => return Ok(Round::NothingDue(wait)),
             },
         };
-        let window = Window { messages: self.options.window, bytes: self.options.window_bytes };
+        let of_a_kind = self.options.window.div_ceil(self.kinds.load(Ordering::Relaxed));
+        let window = Window { messages: self.options.window, of_a_kind, bytes: self.options.window_bytes };
         let tx = self.database.begin().await?;
         // Looked at again: the other round may have set a kind aside meanwhile.
-        let due = outbox::claim_due(&tx, moment, window, &self.aside.kinds()).await?;
+        let Claimed { due, kinds } = outbox::claim_due(&tx, moment, window, &self.aside.kinds()).await?;
+        self.kinds.store(kinds.max(1), Ordering::Relaxed);
         if due.is_empty() {
             tx.rollback().await?;
             return Ok(match self.look().await? {
@@ -264,7 +278,7 @@ impl Relay {
                 Seen::NothingDue(wait) => Round::NothingDue(wait),
             });
         }
-        let full = due.len() == self.options.window as usize;
+        let full = due.len() >= of_a_kind as usize;
         let keys: Vec<(JobId, i32, i32)> = due.iter().map(|one| (one.job_id, one.seq, one.sends)).collect();
         let messages: Vec<Message> = due.into_iter().map(message).collect();
         fault::point("relay_before_publish");

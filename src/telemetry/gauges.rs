@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ackord_entities::database::Database;
 use ackord_entities::error_chain;
-use ackord_entities::queue::{figures, pause};
+use ackord_entities::queue::{figures, outbox, pause};
 use ackord_producer::health::Health;
 use ackord_producer::metrics::Metric;
 use chrono::{DateTime, Utc};
@@ -46,7 +46,7 @@ pub(crate) const METRICS: &[Metric] = &[
     Metric::gauge(
         DUE,
         &[],
-        "Messages in the outbox that are due and not sent, of kinds that are not paused; counted up to 10000.",
+        "Messages in the outbox that are due and not sent, of kinds that are not paused; of each kind up to 10000 are counted.",
     ),
     Metric::gauge(DUE_AGE, &[], "For how many seconds the oldest of them is due; 0 when none is."),
     Metric::gauge(
@@ -128,7 +128,7 @@ impl Gauges {
 
     async fn look(&mut self) -> Result<(), DbErr> {
         let now = self.database.clock().now(self.database.read()).await?;
-        let due = figures::outbox_due(self.database.read(), now).await?;
+        let due = outbox::backlog(self.database.read(), now, figures::MOST_DUE).await?;
         let due_age = age(due.oldest, now);
         gauge!(DUE).set(due.messages as f64);
         gauge!(DUE_AGE).set(due_age);

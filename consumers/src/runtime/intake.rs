@@ -22,9 +22,10 @@ use super::desk::is_passing;
 use super::item::{Expect, Item};
 use super::kind::{KindRunner, UnderWay};
 use super::outage::Away;
-use super::prefetch::Taking;
+use super::prefetch::{Ramp, Taking};
 use super::settle::{Answer, Settlements};
 use super::sort::{Sorted, Waiting};
+use super::suspects::has_been_lost_often;
 use crate::health::READ;
 
 /// Deliveries read at once.
@@ -55,6 +56,7 @@ struct Intake {
     retry_at: Instant,
     /// What the broker was told.
     prefetch: usize,
+    ramp: Ramp,
 }
 
 impl KindRunner {
@@ -62,6 +64,7 @@ impl KindRunner {
     pub(super) async fn consume(
         &self,
         consumer: Consumer,
+        ramp: Ramp,
         finished: &mpsc::UnboundedSender<Item>,
         under_way: &mut UnderWay,
     ) -> Ended {
@@ -72,7 +75,8 @@ impl KindRunner {
             held: Vec::new(),
             failures: 0,
             retry_at: Instant::now(),
-            prefetch: self.prefetch(under_way),
+            prefetch: self.prefetch(ramp, under_way),
+            ramp,
         };
         self.progress.consumes(&intake.settlements, intake.prefetch);
         let ended = self.take_in(&mut intake, finished, under_way).await;
@@ -116,7 +120,7 @@ impl KindRunner {
                     if read == 0 {
                         return Ended::Consumer;
                     }
-                    self.arrived(intake, &batch);
+                    self.arrived(intake, &batch, under_way);
                     self.receive(std::mem::take(&mut batch), intake, finished).await;
                 }
                 () = sleep_until(intake.retry_at), if is_there && !intake.held.is_empty() => {
@@ -152,11 +156,17 @@ impl KindRunner {
         sleep_until(left.map_or(hold, |left| hold.min(Instant::now() + left))).await;
     }
 
-    fn arrived(&self, intake: &Intake, batch: &[Delivery]) {
+    fn arrived(&self, intake: &mut Intake, batch: &[Delivery], under_way: &UnderWay) {
         intake.settlements.received(batch.iter().map(|delivery| delivery.tag));
         self.progress.arrived(batch.len());
         let redeliveries = batch.iter().filter(|delivery| delivery.deliveries_before > 0).count();
         self.meter.delivered(batch.len(), redeliveries);
+        intake.ramp.arrived(
+            batch.iter().filter(|delivery| !has_been_lost_often(delivery.deliveries_before)).count(),
+        );
+        if intake.prefetch > 0 && self.taking != Taking::WhenFree {
+            self.set_prefetch(intake, self.prefetch(intake.ramp, under_way));
+        }
     }
 
     /// Reads a batch that has arrived.
@@ -236,7 +246,7 @@ impl KindRunner {
             && intake.waiting.is_empty()
             && intake.held.is_empty()
         {
-            self.set_prefetch(intake, self.prefetch(under_way));
+            self.set_prefetch(intake, self.prefetch(intake.ramp, under_way));
         }
     }
 
@@ -246,7 +256,7 @@ impl KindRunner {
             self.set_prefetch(intake, 0);
             intake.hand_back();
         } else {
-            self.set_prefetch(intake, self.prefetch(under_way));
+            self.set_prefetch(intake, self.prefetch(intake.ramp, under_way));
         }
     }
 

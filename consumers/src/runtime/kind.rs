@@ -17,7 +17,7 @@ use super::commit;
 use super::flush::Flusher;
 use super::intake::{Ended, report_panic};
 use super::item::Item;
-use super::prefetch::Taking;
+use super::prefetch::{Ramp, Taking};
 use super::progress::Progress;
 use super::sort::Waiting;
 use crate::health::CONSUMER;
@@ -87,11 +87,12 @@ impl KindRunner {
         let (kind, shared) = (self.kind(), &self.flusher.shared);
         let mut failures = 0;
         while self.until_there_is_use_for_a_consumer(under_way).await {
-            match shared.broker.consume(&queue_of(kind), self.prefetch(under_way)).await {
+            let ramp = Ramp::new(self.concurrency);
+            match shared.broker.consume(&queue_of(kind), self.prefetch(ramp, under_way)).await {
                 Ok(consumer) => {
                     failures = 0;
                     shared.health.say().holds_for(CONSUMER, kind);
-                    let ended = self.consume(consumer, finished, under_way).await;
+                    let ended = self.consume(consumer, ramp, finished, under_way).await;
                     self.progress.stopped();
                     let Some(reason) = ended.restart() else { return };
                     self.meter.restarted(reason);
@@ -127,7 +128,8 @@ impl KindRunner {
     async fn until_there_is_use_for_a_consumer(&self, under_way: &mut UnderWay) -> bool {
         let gate = &self.flusher.shared.gate;
         let mut paused = self.paused.clone();
-        while !self.stop.is_cancelled() && (self.prefetch(under_way) == 0 || !gate.is_open()) {
+        let ramp = Ramp::new(self.concurrency);
+        while !self.stop.is_cancelled() && (self.prefetch(ramp, under_way) == 0 || !gate.is_open()) {
             if self.is_paused() {
                 self.flusher.shared.health.say().holds_for(CONSUMER, self.kind());
             }
@@ -146,10 +148,10 @@ impl KindRunner {
     }
 
     /// How many deliveries the consumer may hold at the moment.
-    pub(super) fn prefetch(&self, under_way: &UnderWay) -> usize {
+    pub(super) fn prefetch(&self, ramp: Ramp, under_way: &UnderWay) -> usize {
         match self.taking {
             _ if self.is_paused() => 0,
-            Taking::Ahead(most) => most,
+            Taking::Ahead(most) => ramp.within(most),
             Taking::WhenFree => under_way.slots.available_permits(),
         }
     }

@@ -3,6 +3,10 @@
 //!
 //! A broker takes deliveries back that are not settled within its consumer timeout, and with them the channel. A delivery that
 //! waits for a slot is not settled, so all that is held has to get through in time, each attempt as slow as it may be.
+//!
+//! And a broker counts a worker's death for every delivery it held, and gives up what it has counted too often. So a consumer
+//! begins with few, and holds more once it was seen to get through new ones: workers that die again and again take a few
+//! bystanders with them each time, and not the same hundreds.
 
 use std::time::Duration;
 
@@ -14,6 +18,9 @@ const MARGIN: u32 = 10;
 /// Full groups that are held: two that are committed, one that waits behind them, one on its way.
 const AHEAD: usize = 4;
 
+/// By what a consumer's limit grows.
+const FASTER: usize = 4;
+
 /// How a kind takes deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taking {
@@ -21,6 +28,34 @@ pub(crate) enum Taking {
     Ahead(usize),
     /// No more than there are free slots: a delivery that had to wait for one could wait for too long.
     WhenFree,
+}
+
+/// How much a consumer may hold by now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ramp {
+    limit: usize,
+    /// New deliveries since the limit grew.
+    fresh: usize,
+}
+
+impl Ramp {
+    /// Begins with as many as can be under way at once.
+    pub(crate) fn new(concurrency: usize) -> Self {
+        Self { limit: concurrency, fresh: 0 }
+    }
+
+    /// Of at most `most`.
+    pub(crate) fn within(&self, most: usize) -> usize {
+        self.limit.min(most)
+    }
+
+    /// So many deliveries came that nobody has died with. When twice as many have come as may be held, half of them were settled.
+    pub(crate) fn arrived(&mut self, fresh: usize) {
+        self.fresh += fresh;
+        if self.fresh >= self.limit.saturating_mul(2) {
+            *self = Self::new(self.limit.saturating_mul(FASTER));
+        }
+    }
 }
 
 /// A kind that cannot be consumed at all under this broker.
@@ -98,6 +133,20 @@ mod tests {
         #[case] expected: Taking,
     ) {
         assert_eq!(taking(&spec(timeout_s, hand_over), 8, HALF_AN_HOUR), Ok(expected));
+    }
+
+    #[test]
+    fn a_consumer_holds_more_once_it_gets_through_new_deliveries() {
+        let mut ramp = Ramp::new(8);
+        ramp.arrived(0);
+        ramp.arrived(15);
+        assert_eq!(ramp.within(100), 8);
+        ramp.arrived(1);
+        assert_eq!(ramp.within(100), 32);
+        ramp.arrived(63);
+        assert_eq!(ramp.within(100), 32);
+        ramp.arrived(1);
+        assert_eq!(ramp.within(100), 100);
     }
 
     #[test]

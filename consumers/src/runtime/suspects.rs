@@ -120,7 +120,7 @@ impl Suspects {
 
     /// Whether `job`, handed over `deliveries_before` times before, may have killed a process.
     pub(crate) fn is_suspect(&self, job: JobId, deliveries_before: u32) -> bool {
-        deliveries_before >= DELIVERIES || lock(&self.book).suspects.contains_key(&job)
+        has_been_lost_often(deliveries_before) || lock(&self.book).suspects.contains_key(&job)
     }
 
     /// Whether `job` is known to have been in flight when a process died.
@@ -152,6 +152,11 @@ impl Suspects {
         let slot = lock(&self.book).take_slot(job)?;
         Some(InFlight { book: Arc::clone(&self.book), slot })
     }
+}
+
+/// Whether so many deliveries before this one are more than chance.
+pub(crate) fn has_been_lost_often(deliveries_before: u32) -> bool {
+    deliveries_before >= DELIVERIES
 }
 
 /// What becomes of a suspect that was started often enough.

@@ -11,7 +11,7 @@ use ackord_entities::testing::TestDatabase;
 use ackord_producer::broker::Held;
 
 use crate::kinds::{Calls, Long, Noted, Scripted, Work};
-use crate::steps::{Gate, attempts_of, effects_of, in_state, quiet, staged, unsettled};
+use crate::steps::{Gate, attempts_of, effects_of, in_state, quiet, staged, unsettled, warmed_up};
 
 /// Its first call of each note waits at the gate.
 fn gated<J: Noted>(gate: &Gate, calls: &Calls) -> Scripted<J> {
@@ -47,6 +47,7 @@ async fn what_runs_may_finish_and_what_waits_goes_back() {
         let mut options = with_grace(Duration::from_secs(60));
         options.worker.concurrency.insert("work".to_owned(), 2);
         stage.start(options.clone());
+        warmed_up(&stage, &gate, 2).await;
         let mut ids = Vec::new();
         for number in 0..5 {
             ids.push(stage.publish(&Work::new(&number.to_string())).await);

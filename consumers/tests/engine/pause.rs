@@ -10,7 +10,7 @@ use ackord_producer::broker::Held;
 use ackord_producer::operate;
 
 use crate::kinds::{Scripted, Short, Work};
-use crate::steps::{Gate, in_transaction, operator, quiet, staged};
+use crate::steps::{Gate, in_transaction, operator, quiet, staged, warmed_up};
 
 async fn pause(stage: &Stage) -> bool {
     in_transaction(stage, async |tx, now| operate::pause(tx, "work", &operator(), now).await.unwrap()).await
@@ -98,6 +98,7 @@ async fn what_runs_when_its_kind_is_paused_may_finish_and_what_waits_goes_back()
             }
         });
         let mut stage = staged(database, Registry::new().with(handler)).await;
+        warmed_up(&stage, &gate, 8).await;
         let mut ids = Vec::new();
         for number in 0..20 {
             ids.push(stage.publish(&Work::new(&number.to_string())).await);

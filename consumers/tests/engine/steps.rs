@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::effects;
-use crate::kinds::{Noted, Scripted};
+use crate::kinds::{Noted, Scripted, Work};
 
 /// A stage with the table of effects, on a database that holds what earlier runs have left, and nothing running yet.
 pub(crate) async fn quiet(database: TestDatabase, registry: Registry) -> Stage {
@@ -261,6 +261,20 @@ impl Gate {
     pub(crate) fn open(&self, count: usize) {
         self.opened.add_permits(count);
     }
+}
+
+/// Lets a consumer with `concurrency` slots get through so many jobs that it holds more than it has slots for, past a gate at which
+/// each of them waits.
+pub(crate) async fn warmed_up(stage: &Stage, gate: &Gate, concurrency: usize) {
+    let jobs = 2 * concurrency;
+    gate.open(jobs);
+    for number in 0..jobs {
+        stage.publish(&Work::new(&format!("warm-up {number}"))).await;
+    }
+    for _ in 0..jobs {
+        gate.entered().await;
+    }
+    all_settled::<Work>(stage).await;
 }
 
 /// Waits at the gate in its slow half, then writes its note.

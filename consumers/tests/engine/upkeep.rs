@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::kinds::{Calls, Long, Scripted, Short, Work};
 use crate::steps::{
     Gate, advance, effects_of, in_state, in_transaction, letters_of, operator, permanent, publish_with,
-    quiet, staged, unsettled, waiting,
+    quiet, staged, unsettled, waiting, warmed_up,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,6 +36,7 @@ async fn a_broker_that_forgot_is_told_again() {
             }
         });
         let mut stage = staged(database, Registry::new().with(handler)).await;
+        warmed_up(&stage, &gate, 8).await;
         let mut ids = Vec::new();
         for number in 0..20 {
             ids.push(stage.publish(&Work::new(&number.to_string())).await);

@@ -74,12 +74,13 @@ async fn relay(runner: &mut Runner) {
     let now = runner.now();
     let clock = runner.database().clock().clone();
     runner.run("relay: next due message", async |tx| outbox::next_due(tx, &clock, &[]).await).await;
-    let window = Window { messages: 1_000, bytes: u32::MAX };
+    let window = Window { messages: 1_000, of_a_kind: 1_000, bytes: u32::MAX };
     let due = runner
         .run("relay: claim a window of 1,000", async |tx| {
             outbox::claim_due(tx, Moment::At(now), window, &[]).await
         })
-        .await;
+        .await
+        .due;
     let sent: Vec<_> = due.iter().map(|one| (one.job_id, one.seq)).collect();
     runner.run("relay: remove 1,000 sent", async |tx| outbox::remove_sent(tx, &sent).await).await;
     let refused: Vec<_> = due.iter().take(200).map(|one| (one.job_id, "no".to_owned(), now)).collect();
@@ -184,7 +185,7 @@ async fn remove(runner: &mut Runner) {
 
 async fn gauges(runner: &mut Runner) {
     let now = runner.now();
-    runner.run("metrics: what is due", async |tx| figures::outbox_due(tx, now).await).await;
+    runner.run("metrics: what is due", async |tx| outbox::backlog(tx, now, figures::MOST_DUE).await).await;
     let oldest = async |tx: &_| figures::oldest_waiting(tx, "kind-1", now).await;
     runner.run("metrics: oldest waiting job of a kind", oldest).await;
     let none = async |tx: &_| figures::oldest_waiting(tx, "kind-9", now).await;

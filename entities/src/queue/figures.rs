@@ -9,40 +9,12 @@ use sea_orm::{ConnectionTrait, DbErr};
 use super::dead_letter::Reason;
 use crate::database::Sql;
 
-/// Due messages are counted up to here: 10,000 entries of an index take a few milliseconds.
+/// Due messages of a kind are counted up to here: 10,000 entries of an index take a few milliseconds.
 pub const MOST_DUE: u32 = 10_000;
 /// Open dead letters are counted up to here: their reason stands in the row, so 100,000 take some tens of milliseconds.
 pub const MOST_LETTERS: u32 = 100_000;
 /// The oldest unfinished jobs of a kind that are looked at for one that waits; those before it are scheduled for later.
 const MOST_JOBS: u32 = 1_000;
-
-/// The messages that are due and not sent, of kinds that are not paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutboxDue {
-    /// How many, up to [`MOST_DUE`].
-    pub messages: i64,
-    /// Since when the oldest of them is due.
-    pub oldest: Option<DateTime<Utc>>,
-}
-
-/// What waits in the outbox although it is due. Reads the index `outbox_due`.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn outbox_due(connection: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<OutboxDue, DbErr> {
-    let statement = Sql::new(connection.get_database_backend())
-        .text("SELECT count(*), min(due_at) FROM (SELECT due_at FROM outbox WHERE due_at <= ")
-        .bind(now)
-        .text(" AND kind NOT IN (SELECT kind FROM paused_kinds) ORDER BY due_at LIMIT ")
-        .bind(i64::from(MOST_DUE))
-        .text(") AS due")
-        .build();
-    let row = connection.query_one_raw(statement).await?;
-    Ok(match row {
-        Some(row) => OutboxDue { messages: row.try_get_by_index(0)?, oldest: row.try_get_by_index(1)? },
-        None => OutboxDue { messages: 0, oldest: None },
-    })
-}
 
 /// Since when the oldest waiting job of `kind` waits, if one does: pending, and not scheduled for later. A short job whose slow
 /// half runs counts as waiting, since its row is written with its end. Reads the index `jobs_unfinished`.
@@ -176,9 +148,9 @@ mod tests {
             assert_eq!(oldest_waiting(read, "tea", now).await.unwrap(), Some(now - TimeDelta::minutes(5)));
             assert_eq!(oldest_waiting(read, "milk", now).await.unwrap(), Some(now - TimeDelta::hours(2)));
             assert_eq!(oldest_waiting(read, "water", now).await.unwrap(), None);
-            let waits = outbox_due(read, now).await.unwrap();
-            assert_eq!(waits, OutboxDue { messages: 1, oldest: Some(now - TimeDelta::minutes(5)) });
-            let all = outbox_due(read, now + TimeDelta::hours(2)).await.unwrap();
+            let waits = outbox::backlog(read, now, MOST_DUE).await.unwrap();
+            assert_eq!((waits.messages, waits.oldest), (1, Some(now - TimeDelta::minutes(5))));
+            let all = outbox::backlog(read, now + TimeDelta::hours(2), MOST_DUE).await.unwrap();
             assert_eq!(all.messages, 2);
             assert_eq!(leases_held(read).await.unwrap(), 0);
             assert_eq!(open_letters(read).await.unwrap(), []);

@@ -1,18 +1,19 @@
 //! `outbox`: the messages that wait to be sent, at most one for each job. The body is not copied: it is the job's payload.
 
+mod due;
 mod unanswered;
 
 use std::cell::Cell;
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
-use crate::clock::{Clock, Moment};
 use crate::database::{RowSet, Sql};
 use crate::ids::JobId;
 
-pub use unanswered::{longest_due, note_unanswered};
+pub use due::{Backlog, Claimed, Due, Window, backlog, claim_due, longest_due, next_due};
+pub use unanswered::note_unanswered;
 
 /// A waiting message.
 #[sea_orm::model]
@@ -148,83 +149,6 @@ pub async fn put(tx: &DatabaseTransaction, messages: &[NewMessage], now: DateTim
     Ok(())
 }
 
-/// A due message with everything that is sent.
-#[derive(Clone, Debug)]
-pub struct Due {
-    /// The job.
-    pub job_id: JobId,
-    /// Its kind.
-    pub kind: String,
-    /// The seq that the message carries.
-    pub seq: i32,
-    /// How often the broker refused it.
-    pub sends: i32,
-    /// Version of the payload.
-    pub version: i32,
-    /// The payload.
-    pub payload: String,
-    /// W3C trace context.
-    pub traceparent: Option<String>,
-}
-
-impl Due {
-    /// Reads the columns in the order of the fields.
-    fn read(row: &QueryResult) -> Result<Self, DbErr> {
-        Ok(Self {
-            job_id: row.try_get_by_index(0)?,
-            kind: row.try_get_by_index(1)?,
-            seq: row.try_get_by_index(2)?,
-            sends: row.try_get_by_index(3)?,
-            version: row.try_get_by_index(4)?,
-            payload: row.try_get_by_index(5)?,
-            traceparent: row.try_get_by_index(6)?,
-        })
-    }
-}
-
-/// How much is claimed at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Messages.
-    pub messages: u32,
-    /// Bytes of their payloads together. One message is claimed even if it alone is larger.
-    pub bytes: u32,
-}
-
-/// Claims a window of messages that are due at `moment`, the longest due first, for the length of the transaction. Messages that another relay has
-/// claimed are passed over, and so are those of paused kinds, whose backlog must not fill the broker, and of the kinds `aside`.
-/// What is beyond the bytes is locked too, and free for the next round of any relay when the transaction ends.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn claim_due(
-    tx: &DatabaseTransaction,
-    moment: Moment,
-    window: Window,
-    aside: &[String],
-) -> Result<Vec<Due>, DbErr> {
-    // Postgres knows the length of a stored text without reading it.
-    let due = Sql::new(tx.get_database_backend())
-        .text(
-            "WITH due AS (SELECT outbox.job_id, outbox.kind, outbox.seq, outbox.sends, outbox.due_at FROM outbox WHERE outbox.due_at <= ",
-        )
-        .moment(moment)
-        .text(NOT_PAUSED);
-    let statement = unanswered::passing_over(due, aside)
-        .text(" ORDER BY outbox.due_at, outbox.job_id LIMIT ")
-        .bind(i64::from(window.messages))
-        .on_postgres(" FOR UPDATE OF outbox SKIP LOCKED")
-        .text("), sized AS (SELECT due.*, jobs.version, jobs.payload, jobs.traceparent, SUM(")
-        .either("octet_length(jobs.payload)", "length(CAST(jobs.payload AS BLOB))")
-        .text(") OVER (ORDER BY due.due_at, due.job_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM due JOIN jobs ON jobs.id = due.job_id) \
-             SELECT job_id, kind, seq, sends, version, payload, traceparent FROM sized WHERE COALESCE(before, 0) < ")
-        .bind(i64::from(window.bytes))
-        .text(" ORDER BY due_at, job_id")
-        .build();
-    let rows = tx.query_all_raw(statement).await?;
-    rows.iter().map(Due::read).collect()
-}
-
 /// Removes messages that the broker confirmed. A message that was replaced by a newer one meanwhile stays.
 ///
 /// # Errors
@@ -312,34 +236,6 @@ pub async fn wake_waiters(
     Ok(tx.execute_raw(statement).await?.rows_affected())
 }
 
-const NOT_PAUSED: &str = " AND outbox.kind NOT IN (SELECT kind FROM paused_kinds)";
-
-/// What the time is, and when the next message of a kind is due that is neither paused nor `aside`, if any waits. One statement: a
-/// relay asks often.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn next_due(
-    connection: &impl ConnectionTrait,
-    clock: &Clock,
-    aside: &[String],
-) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), DbErr> {
-    let waiting = Sql::new(connection.get_database_backend())
-        .text("SELECT (SELECT due_at FROM outbox WHERE true")
-        .text(NOT_PAUSED);
-    let statement = unanswered::passing_over(waiting, aside)
-        .text(" ORDER BY due_at LIMIT 1)")
-        .on_postgres(", clock_timestamp()")
-        .build();
-    let row = connection.query_one_raw(statement).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound("a row of one look at the outbox".to_owned()))?;
-    let now = match connection.get_database_backend() {
-        DbBackend::Postgres => clock.shifted(row.try_get_by_index(1)?),
-        _ => clock.now(connection).await?,
-    };
-    Ok((now, row.try_get_by_index(0)?))
-}
-
 /// Writes the messages of unfinished jobs again that have neither a waiting message nor a worker: what a broker without a
 /// memory has to be told after a start. With `kind`, only that kind. The seq stays, so a message that was not lost after all
 /// is merely a second delivery.
@@ -377,86 +273,4 @@ pub async fn reconcile(
 /// Whatever the database answers.
 pub async fn of_jobs(connection: &impl ConnectionTrait, jobs: &[JobId]) -> Result<Vec<Model>, DbErr> {
     Entity::find().filter(Column::JobId.is_in(jobs.iter().copied())).all(connection).await
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use rstest::rstest;
-
-    use super::*;
-    use crate::queue::job::{self, NewJob, Origin};
-    use crate::testing::TestDatabase;
-
-    async fn waiting(tx: &DatabaseTransaction, bytes: usize, now: DateTime<Utc>) -> JobId {
-        let id = JobId::new();
-        let new = NewJob {
-            id,
-            kind: "letter",
-            version: 1,
-            origin: Origin::Enqueue,
-            max_attempts: 1,
-            payload: "\u{e4}".repeat(bytes / 2),
-            subject: None,
-            dedup_key: None,
-            parent_id: None,
-            traceparent: None,
-        };
-        job::insert(tx, &[new], now).await.unwrap();
-        let message = NewMessage {
-            job_id: id,
-            kind: "letter".to_owned(),
-            seq: 1,
-            cause: Cause::Publish,
-            reason: None,
-            waits_for: None,
-            due_at: now,
-        };
-        put(tx, &[message], now).await.unwrap();
-        id
-    }
-
-    #[rstest]
-    #[tokio::test]
-    async fn a_window_ends_with_its_bytes_and_a_message_that_is_larger_goes_alone(
-        #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
-    ) {
-        let Some(test) = TestDatabase::open(backend).await else { return };
-        let database = test.database();
-        let tx = database.begin().await.unwrap();
-        let now = database.clock().now(&tx).await.unwrap();
-        let mut ids = Vec::new();
-        for bytes in [5_000, 400, 400, 400] {
-            ids.push(waiting(&tx, bytes, now).await);
-        }
-        let claim = async |messages, bytes| -> Vec<JobId> {
-            let due = claim_due(&tx, Moment::At(now), Window { messages, bytes }, &[]).await.unwrap();
-            due.into_iter().map(|one| one.job_id).collect()
-        };
-        assert_eq!(claim(10, 1_000).await, ids[..1], "too large for the window, and sent all the same");
-        remove_sent(&tx, &[(ids[0], 1)]).await.unwrap();
-        assert_eq!(claim(10, 800).await, ids[1..3]);
-        assert_eq!(claim(1, 800).await, ids[1..2]);
-        assert_eq!(claim(10, 1_000_000).await, ids[1..]);
-    }
-
-    #[rstest]
-    #[tokio::test]
-    async fn who_wrote_a_message_is_noticed_and_who_only_looked_is_not(
-        #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
-    ) {
-        let Some(test) = TestDatabase::open(backend).await else { return };
-        let database = test.database();
-        let (now, made_due) = noticing(next_due(database.read(), database.clock(), &[])).await;
-        assert!(!made_due);
-        let now = now.unwrap().0;
-        let tx = database.begin().await.unwrap();
-        let (id, made_due) = noticing(waiting(&tx, 10, now)).await;
-        assert!(made_due);
-        tx.commit().await.unwrap();
-        let (_, due) = next_due(database.read(), database.clock(), &[]).await.unwrap();
-        assert_eq!(due, Some(now));
-        assert_eq!(of_jobs(database.read(), &[id]).await.unwrap().len(), 1);
-    }
 }

@@ -34,7 +34,7 @@ pub struct Model {
     pub total: i32,
     /// The current step, from 0. Never falls.
     pub step: i32,
-    /// How large the current step is: 10 to the power of it. Starts again from 0 when a stopped run goes on.
+    /// How large the current step is: 10 to the power of it, up to a limit. Starts again from 0 when a stopped run goes on.
     pub rung: i32,
     /// When the current step changed last: when it began, or a part of it went out.
     pub step_at: DateTime<Utc>,

@@ -3,17 +3,17 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
 
+use super::outbox::{self, Backlog};
 use crate::database::Sql;
+
+/// Of each kind so many overdue messages are counted.
+const MOST_OVERDUE: u32 = 10_000;
 
 /// The queue as it is at the moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Survey {
-    /// Messages that should have been sent, of kinds that are not paused.
-    pub overdue: i64,
-    /// When the longest waiting of them was due.
-    pub oldest_due_at: Option<DateTime<Utc>>,
-    /// What the broker said when it last refused one of them.
-    pub refusal: Option<String>,
+    /// What should have been sent, of kinds that are not paused.
+    pub overdue: Backlog,
     /// Dead letters that wait for a decision.
     pub open_letters: i64,
     /// Leases that expired and were not put back.
@@ -29,17 +29,8 @@ pub struct Survey {
 /// # Errors
 /// Whatever the database answers.
 pub async fn survey(connection: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Survey, DbErr> {
-    let mut found = Survey::default();
-    let overdue = Sql::new(connection.get_database_backend())
-        .text("SELECT count(*), min(due_at), max(last_error) FROM outbox WHERE due_at <= ")
-        .bind(now)
-        .text(" AND kind NOT IN (SELECT kind FROM paused_kinds)")
-        .build();
-    if let Some(row) = connection.query_one_raw(overdue).await? {
-        found.overdue = row.try_get_by_index(0)?;
-        found.oldest_due_at = row.try_get_by_index(1)?;
-        found.refusal = row.try_get_by_index(2)?;
-    }
+    let overdue = outbox::backlog(connection, now, MOST_OVERDUE).await?;
+    let mut found = Survey { overdue, ..Survey::default() };
     let letters = Sql::new(connection.get_database_backend())
         .text("SELECT count(*) FROM dead_letters WHERE state = 'open'")
         .build();
@@ -115,13 +106,13 @@ mod tests {
         outbox::note_refused(&tx, &[(id, "no queue".to_owned(), now)]).await.unwrap();
         tx.commit().await.unwrap();
         let found = survey(database.read(), now).await.unwrap();
-        assert_eq!((found.overdue, found.oldest_due_at), (1, Some(now)));
-        assert_eq!(found.refusal.as_deref(), Some("no queue"));
+        assert_eq!((found.overdue.messages, found.overdue.oldest), (1, Some(now)));
+        assert_eq!(found.overdue.last_error.as_deref(), Some("no queue"));
         assert_eq!(found.unfinished_kinds, ["apple"]);
 
         let tx = database.begin().await.unwrap();
         pause::pause(&tx, "apple", "tester", "for a test", now).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(survey(database.read(), now).await.unwrap().overdue, 0);
+        assert_eq!(survey(database.read(), now).await.unwrap().overdue.messages, 0);
     }
 }

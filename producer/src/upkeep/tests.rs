@@ -9,7 +9,7 @@ use ackord_entities::clock::Moment;
 use ackord_entities::database::Database;
 use ackord_entities::ids::{Incarnation, JobId};
 use ackord_entities::jobs::{Catalogue, Job, KindSpec};
-use ackord_entities::queue::outbox;
+use ackord_entities::queue::outbox::{self, Window};
 use ackord_entities::testing::TestDatabase;
 use async_trait::async_trait;
 use rstest::rstest;
@@ -64,9 +64,8 @@ async fn publish<J: Job>(database: &Database, job: &J) -> JobId {
 async fn send_all(database: &Database) -> Vec<JobId> {
     let tx = database.begin().await.unwrap();
     let now = database.clock().now(&tx).await.unwrap();
-    let due = outbox::claim_due(&tx, Moment::At(now), outbox::Window { messages: 100, bytes: u32::MAX }, &[])
-        .await
-        .unwrap();
+    let window = Window { messages: 100, of_a_kind: 100, bytes: u32::MAX };
+    let due = outbox::claim_due(&tx, Moment::At(now), window, &[]).await.unwrap().due;
     let sent: Vec<_> = due.iter().map(|one| (one.job_id, one.seq)).collect();
     outbox::remove_sent(&tx, &sent).await.unwrap();
     tx.commit().await.unwrap();
@@ -143,10 +142,8 @@ async fn a_message_whose_confirm_came_before_the_loss_is_told_again_too() {
     let job = publish(database, &Apple {}).await;
     let relay = database.begin().await.unwrap();
     let now = database.clock().now(&relay).await.unwrap();
-    let due =
-        outbox::claim_due(&relay, Moment::At(now), outbox::Window { messages: 10, bytes: u32::MAX }, &[])
-            .await
-            .unwrap();
+    let window = Window { messages: 10, of_a_kind: 10, bytes: u32::MAX };
+    let due = outbox::claim_due(&relay, Moment::At(now), window, &[]).await.unwrap().due;
     assert_eq!(due.len(), 1);
     let told = tokio::spawn({
         let database = database.clone();

@@ -52,13 +52,14 @@ pub(super) async fn look(database: &Database, now: DateTime<Utc>, checks: &mut C
 
 fn outbox(found: &survey::Survey, now: DateTime<Utc>) -> Check {
     let check = "queue.outbox";
-    let age = found.oldest_due_at.map_or(TimeDelta::zero(), |due| now - due);
+    let age = found.overdue.oldest.map_or(TimeDelta::zero(), |due| now - due);
     if age <= LATE {
         return Check::ok(check, "what is due is sent");
     }
     let age = length(age.to_std().unwrap_or_default());
-    let what = format!("{} wait to be sent, the oldest since {age}", count(found.overdue, "message"));
-    match &found.refusal {
+    let what =
+        format!("{} wait to be sent, the oldest since {age}", count(found.overdue.messages, "message"));
+    match &found.overdue.last_error {
         Some(refusal) => Check::failed(
             check,
             format!("{what}; the broker did not take them: {refusal}"),

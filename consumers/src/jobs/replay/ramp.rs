@@ -1,4 +1,4 @@
-//! The ramp: 1, 10, 100, 1000, ... Each step waits for the jobs of the one before, and a step that fails again stops the run.
+//! The ramp: 1, 10, 100, 1,000, 10,000, 10,000, ... Each step waits for the jobs of the one before, and a step that fails again stops the run.
 
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use sea_orm::{ConnectionTrait, DbErr};
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// The largest step: 10,000 jobs. Each part counts what has become of its step, and a run over millions is not to fill the queue.
+const LARGEST_RUNG: u32 = 4;
+
 /// What a run does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -18,7 +21,7 @@ pub(super) enum Next {
     Send {
         /// The step.
         step: i32,
-        /// Its size: 10 to the power of it.
+        /// How large it is, see [`size`].
         rung: i32,
         /// Jobs that it still lacks.
         need: i64,
@@ -80,9 +83,9 @@ fn decide(run: &replay_run::Model, step: &Step, waiting: i64) -> Next {
     Next::Finish
 }
 
-/// Jobs of a step.
+/// Jobs of a step: 10 to the power of its rung, up to the largest.
 fn size(rung: i32) -> i64 {
-    10_i64.saturating_pow(rung.unsigned_abs())
+    10_i64.pow(rung.unsigned_abs().min(LARGEST_RUNG))
 }
 
 /// How long to wait before the next look at a step that has waited so long: an ever smaller share of the work.
@@ -173,6 +176,11 @@ mod tests {
     fn who_tolerates_everything_is_never_stopped_and_who_tolerates_nothing_at_once() {
         assert!(matches!(decide(&run(0, 0, 100), &step(1, 0, 1), 1), Next::Send { .. }));
         assert!(matches!(decide(&run(2, 2, 0), &step(100, 99, 1), 1), Next::Stop { .. }));
+    }
+
+    #[test]
+    fn a_run_of_any_length_goes_out_in_steps_that_can_be_counted() {
+        assert_eq!([0, 1, 3, 4, 5, i32::MAX].map(size), [1, 10, 1_000, 10_000, 10_000, 10_000]);
     }
 
     #[test]

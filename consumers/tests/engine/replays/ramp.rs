@@ -131,7 +131,7 @@ async fn workers_killed_in_the_middle_of_a_run_double_and_lose_nothing() {
 async fn a_large_group_is_replayed_in_parts() {
     let soak = std::env::var("ACKORD_SOAK").is_ok_and(|value| value == "1");
     let (size, expected) = if soak {
-        (100_000, vec![1, 10, 100, 1_000, 10_000, 88_889])
+        (100_000, [vec![1, 10, 100, 1_000], vec![10_000; 9], vec![8_889]].concat())
     } else {
         (2_500, vec![1, 10, 100, 1_000, 1_389])
     };
