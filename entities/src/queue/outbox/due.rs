@@ -87,10 +87,6 @@ fn with_kinds(backend: DbBackend, aside: &[String]) -> Sql {
 const STRETCH: &str =
     "(one.kind, one.due_at) >= (kinds.kind, '-infinity') AND (one.kind, one.due_at) <= (kinds.kind, ";
 
-/// The transaction that claims does not wait for the disk when it commits, nor for a standby. What a crash of the server takes back is
-/// sent again, as after a crash of the relay; and a worker that commits the job at the same moment waits for the disk only once.
-const WITHOUT_WAITING: &str = ", (SELECT set_config('synchronous_commit', 'off', true))";
-
 /// What the time is, and when the next message of a kind is due that is neither paused nor `aside`, if any waits. One statement: a
 /// relay asks often.
 ///
@@ -120,7 +116,7 @@ pub async fn next_due(
 /// Claims a window of messages that are due at `moment` for the length of the transaction, of each kind the longest due first. The
 /// kinds take turns, so that none waits for the backlog of another. Messages that another relay has claimed are passed over, and
 /// so are paused kinds and those `aside`. What is beyond the window is locked too, and free for the next round of any relay when
-/// the transaction ends. On Postgres its commit may be lost with the server: it must write nothing but what became of these messages.
+/// the transaction ends.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -162,10 +158,8 @@ pub async fn claim_due(
         )
         .text(
             ") SELECT job_id, sized.kind, sized.seq, sends, version, payload, traceparent, \
-             (SELECT count(*) FROM turns WHERE turn = 1)",
+             (SELECT count(*) FROM turns WHERE turn = 1) FROM sized WHERE COALESCE(before, 0) < ",
         )
-        .on_postgres(WITHOUT_WAITING)
-        .text(" FROM sized WHERE COALESCE(before, 0) < ")
         .bind(i64::from(window.bytes))
         .text(" ORDER BY turn, due_at, job_id")
         .build();
@@ -390,31 +384,6 @@ mod tests {
         let read = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
         let rows: i64 = read.try_get_by_index(0).unwrap();
         assert!(rows < 100, "{rows} rows of 12,006");
-    }
-
-    /// Of the transaction in which it is asked.
-    async fn waits_for_the_disk(tx: &DatabaseTransaction) -> bool {
-        let asked = Statement::from_string(DbBackend::Postgres, "SHOW synchronous_commit");
-        let answer: String = tx.query_one_raw(asked).await.unwrap().unwrap().try_get_by_index(0).unwrap();
-        answer == "on"
-    }
-
-    #[tokio::test]
-    async fn the_transaction_of_a_claim_does_not_wait_for_the_disk_and_all_others_do() {
-        let Some(test) = TestDatabase::postgres().await else { return };
-        let database = test.database();
-        let tx = database.begin().await.unwrap();
-        let now = database.clock().now(&tx).await.unwrap();
-        let letters = waiting(&tx, "letter", &[2; 3], now).await;
-        tx.commit().await.unwrap();
-        // More than the pool has connections, so that each comes again.
-        for _ in 0..20 {
-            let tx = database.begin().await.unwrap();
-            assert!(waits_for_the_disk(&tx).await);
-            assert_eq!(claimed(&tx, EVERYTHING, &[]).await, letters);
-            assert!(!waits_for_the_disk(&tx).await);
-            tx.commit().await.unwrap();
-        }
     }
 
     #[rstest]
