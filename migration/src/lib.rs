@@ -13,6 +13,7 @@ mod m20261121_000006_processes;
 mod m20261121_000007_suspect_starters;
 mod m20261121_000008_searches;
 mod m20261122_000009_outbox_by_kind;
+mod m20261122_000010_super_syntheses;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_suspect_starters::Migration),
             Box::new(m20261121_000008_searches::Migration),
             Box::new(m20261122_000009_outbox_by_kind::Migration),
+            Box::new(m20261122_000010_super_syntheses::Migration),
         ]
     }
 

@@ -32,6 +32,12 @@ impl Publish {
         Self { now, due_at: now, parent: None, traceparent: None, id: None }
     }
 
+    /// The moment of publishing.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
     /// Due not before `due_at`.
     #[must_use]
     pub fn due_at(mut self, due_at: DateTime<Utc>) -> Self {

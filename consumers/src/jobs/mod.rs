@@ -2,10 +2,17 @@
 //!
 //! A new kind adds its folder, and one line in [`registry`].
 
+mod recombination;
+mod regeneration;
 mod replay;
+mod super_synthesis;
 mod synthesis;
+mod writing;
 
+pub use recombination::RecombinationHandler;
+pub use regeneration::RegenerationHandler;
 pub use replay::ReplayHandler;
+pub use super_synthesis::SuperSynthesisHandler;
 pub use synthesis::SynthesisHandler;
 
 use crate::registry::Registry;
@@ -13,5 +20,10 @@ use crate::registry::Registry;
 /// The handlers of every kind in the catalogue: one line per kind.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry::new().with(ReplayHandler::default()).with(SynthesisHandler::default())
+    Registry::new()
+        .with(RecombinationHandler::default())
+        .with(RegenerationHandler::default())
+        .with(ReplayHandler::default())
+        .with(SuperSynthesisHandler::default())
+        .with(SynthesisHandler::default())
 }

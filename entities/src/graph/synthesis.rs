@@ -3,6 +3,8 @@
 //! The row is there before the first attempt. Transitions are guarded: each says whether it happened, and none of them
 //! touches visibility or creator.
 
+mod again;
+
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 use sea_orm::entity::prelude::*;
@@ -10,6 +12,10 @@ use sea_orm::entity::prelude::*;
 use super::node::{NodeType, Visibility};
 use crate::database::Sql;
 use crate::ids::{GraphId, JobId, NodeId, SynthesisId};
+
+pub use again::{
+    Combined, assign, await_combining, begin_combining, end_combining, lock, remove, reopen, set_visibility,
+};
 
 /// One synthesis.
 #[sea_orm::model]
@@ -57,9 +63,21 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl Model {
+    /// Whether a job works on it, or is going to.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        match self.state {
+            State::Pending | State::Running => true,
+            State::Completed | State::Partial | State::Error => false,
+        }
+    }
+}
+
 /// Where a synthesis stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, serde::Serialize)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Asked for, and nobody works on it yet.
     #[sea_orm(string_value = "pending")]
@@ -177,7 +195,8 @@ pub async fn create(
 }
 
 /// Pending or error becomes running, for `job`. Running for the same job stays so. Returns the row if it is running for
-/// `job` now, and whether a new attempt begins with it; `None` if it is not there, completed, or another job's.
+/// `job` now, and whether a new attempt begins with it; `None` if it is not there, completed, or another job's, also one that
+/// only waits for its turn.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -194,7 +213,9 @@ pub async fn start(
         .bind(now)
         .text(" WHERE id = ")
         .bind(id)
-        .text(" AND state IN ('pending', 'error') RETURNING *")
+        .text(" AND (state = 'error' OR (state = 'pending' AND (job_id IS NULL OR job_id = ")
+        .bind(job)
+        .text("))) RETURNING *")
         .build();
     if let Some(row) = connection.query_one_raw(statement).await? {
         return Ok(Some((Model::from_query_result(&row, "")?, true)));
@@ -230,7 +251,8 @@ pub async fn complete(
     connection.query_one_raw(statement).await?.map(|row| row.try_get("", "current_version")).transpose()
 }
 
-/// Running for `job`, or pending, becomes error. Text, visibility and creator stay as they are. Returns whether it did.
+/// Running for `job`, or pending for it or for nobody, becomes error. Text, visibility and creator stay as they are. Returns
+/// whether it did.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -256,7 +278,9 @@ pub async fn fail(
         .bind(job)
         .text(" WHERE id = ")
         .bind(id)
-        .text(" AND (state = 'pending' OR (state = 'running' AND job_id = ")
+        .text(" AND ((state = 'pending' AND (job_id IS NULL OR job_id = ")
+        .bind(job)
+        .text(")) OR (state = 'running' AND job_id = ")
         .bind(job)
         .text("))")
         .build();

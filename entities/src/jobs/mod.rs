@@ -9,21 +9,33 @@ pub mod check;
 mod contract;
 mod misfit;
 mod payload;
+mod recombination;
+mod regeneration;
 mod replay;
 mod schema;
 mod spec;
 mod strict;
+mod super_synthesis;
 mod synthesis;
 
 pub use backoff::Backoff;
 pub use contract::{Invalid, Job, Notices, OnDuplicate};
 pub use payload::{MAX_PAYLOAD_BYTES, PayloadError, decode, encode};
+pub use recombination::Recombination;
+pub use regeneration::Regeneration;
 pub use replay::Replay;
 pub use spec::{Catalogue, CatalogueError, Keys, KindSpec};
+pub use super_synthesis::{SubConfig, SuperSynthesis};
 pub use synthesis::{Synthesis, Visibility};
 
 /// Every kind that ackord itself knows: one line per kind.
 #[must_use]
 pub fn catalogue() -> Catalogue {
-    Catalogue::new([KindSpec::of::<Replay>(), KindSpec::of::<Synthesis>()])
+    Catalogue::new([
+        KindSpec::of::<Recombination>(),
+        KindSpec::of::<Regeneration>(),
+        KindSpec::of::<Replay>(),
+        KindSpec::of::<SuperSynthesis>(),
+        KindSpec::of::<Synthesis>(),
+    ])
 }

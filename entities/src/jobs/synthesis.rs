@@ -11,11 +11,11 @@ use super::{Invalid, Job};
 use crate::graph::{graphs, node};
 use crate::ids::NodeId;
 
-const TOPIC: usize = 500;
-const NAME: usize = 200;
-const STARTING_NODES: usize = 50;
-const BUDGET: RangeInclusive<u32> = 1..=200;
-const WORDS: RangeInclusive<u32> = 50..=5_000;
+pub(super) const TOPIC: usize = 500;
+pub(super) const NAME: usize = 200;
+pub(super) const STARTING_NODES: usize = 50;
+pub(super) const BUDGET: RangeInclusive<u32> = 1..=200;
+pub(super) const WORDS: RangeInclusive<u32> = 50..=5_000;
 
 /// Write about a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,15 +70,15 @@ impl From<Visibility> for node::Visibility {
     }
 }
 
-fn default_budget() -> u32 {
+pub(super) fn default_budget() -> u32 {
     20
 }
 
-fn default_graph() -> String {
+pub(super) fn default_graph() -> String {
     graphs::DEFAULT.to_owned()
 }
 
-fn default_words() -> u32 {
+pub(super) fn default_words() -> u32 {
     500
 }
 
@@ -114,6 +114,8 @@ impl Job for Synthesis {
     const TIMEOUT: Duration = Duration::from_secs(30 * 60);
     const HAND_OVER: bool = true;
     const CONCURRENCY: usize = 4;
+    // Its end locks the rows of its super-syntheses, in one order: two ends in one transaction would not keep it.
+    const MAX_GROUP: usize = 1;
     const ACCEPTS_DIRECT: bool = true;
 
     fn key(&self) -> Option<String> {

@@ -35,10 +35,15 @@ pub struct Wish<'a> {
 /// The key of the node of the synthesis that `job` was published for: the topic to be read, the job so that no two are the same.
 #[must_use]
 pub fn node_key(topic: &str, job: JobId) -> String {
+    key_with("synthesis", topic, job)
+}
+
+/// A node's key that begins with `word`.
+pub(super) fn key_with(word: &str, topic: &str, job: JobId) -> String {
     let readable: String = slug(topic).chars().take(KEY_TOPIC).collect();
     let readable = readable.trim_matches('-');
     let separator = if readable.is_empty() { "" } else { "-" };
-    format!("synthesis-{readable}{separator}{}", job.0.simple())
+    format!("{word}-{readable}{separator}{}", job.0.simple())
 }
 
 /// The id of the synthesis that `job` was published for: the same in every run of the job.
@@ -57,20 +62,33 @@ pub async fn request(
     job: JobId,
     now: DateTime<Utc>,
 ) -> Result<SynthesisId, DbErr> {
-    let key = node_key(wish.topic, job);
-    let id = SynthesisId(node::id_of(wish.graph, &key).0);
+    create(tx, wish, &node_key(wish.topic, job), NodeType::Synthesis, job, now).await
+}
+
+/// Makes the synthesis whose node has this key and type, pending for `job`, if it is not there.
+pub(super) async fn create(
+    tx: &DatabaseTransaction,
+    wish: &Wish<'_>,
+    node_key: &str,
+    node_type: NodeType,
+    job: JobId,
+    now: DateTime<Utc>,
+) -> Result<SynthesisId, DbErr> {
+    let id = SynthesisId(node::id_of(wish.graph, node_key).0);
     let new = synthesis::New {
         id,
         graph_id: wish.graph,
-        node_key: &key,
+        node_key,
         topic: wish.topic,
         concept: &concept(wish.topic, now),
-        node_type: NodeType::Synthesis,
+        node_type,
         visibility: wish.visibility,
         creator_id: wish.creator,
         input: wish.input,
     };
-    synthesis::create(tx, &new, now).await?;
+    if synthesis::create(tx, &new, now).await? {
+        synthesis::assign(tx, id, job).await?;
+    }
     Ok(id)
 }
 
@@ -86,6 +104,19 @@ pub async fn begin(
     now: DateTime<Utc>,
 ) -> Result<Option<Model>, DbErr> {
     let id = request(tx, wish, job, now).await?;
+    start(tx, id, job, now).await
+}
+
+/// The same for a synthesis that is there.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn start(
+    tx: &DatabaseTransaction,
+    id: SynthesisId,
+    job: JobId,
+    now: DateTime<Utc>,
+) -> Result<Option<Model>, DbErr> {
     let Some((row, is_new)) = synthesis::start(tx, id, job, now).await? else { return Ok(None) };
     if is_new {
         synthesis_attempt::begin(tx, id, row.attempts, job, now).await?;
@@ -108,6 +139,21 @@ pub async fn complete(
     now: DateTime<Utc>,
 ) -> Result<Option<i32>, DbErr> {
     let Some(version) = synthesis::complete(tx, id, job, now).await? else { return Ok(None) };
+    keep(tx, id, version, job, text, producer, now).await?;
+    synthesis_attempt::end(tx, id, job, None, Some(&json(record)?), now).await?;
+    Ok(Some(version))
+}
+
+/// Writes a text as `version`, and as the definition of the synthesis's node.
+pub(super) async fn keep(
+    tx: &DatabaseTransaction,
+    id: SynthesisId,
+    version: i32,
+    job: JobId,
+    text: &ComposedText,
+    producer: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
     let Stats { sentences_count, facts_linked, nodes_referenced } = text.document.stats;
     let row = synthesis_version::Model {
         synthesis_id: id,
@@ -122,9 +168,7 @@ pub async fn complete(
         created_at: now,
     };
     synthesis_version::insert(tx, row).await?;
-    synthesis::define(tx, id, &text.markdown, now).await?;
-    synthesis_attempt::end(tx, id, job, None, Some(&json(record)?), now).await?;
-    Ok(Some(version))
+    synthesis::define(tx, id, &text.markdown, now).await
 }
 
 /// Stores why `job` came to no text. An older text, visibility and creator stay. Returns whether the synthesis was pending
@@ -153,7 +197,7 @@ fn concept(topic: &str, now: DateTime<Utc>) -> String {
     format!("{} [UTC {}]", topic.trim(), now.format("%Y%m%d-%H%M%S"))
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, DbErr> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, DbErr> {
     serde_json::to_string(value).map_err(|error| DbErr::Custom(error.to_string()))
 }
 

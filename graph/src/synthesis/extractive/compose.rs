@@ -33,7 +33,7 @@ pub(super) fn take_lead(chosen: &mut Vec<Unit>, sentences: &[Sentence<'_>], topi
 }
 
 /// How much a sentence looks like a definition of the topic: 0 not at all, 1 of all of it.
-pub(super) fn defines(text: &str, topic: &[String]) -> f64 {
+pub(in crate::synthesis) fn defines(text: &str, topic: &[String]) -> f64 {
     let all: Vec<&str> = text.split_whitespace().take(DEFINES_EARLY).collect();
     let Some(verb) = all.iter().position(|word| DEFINING.contains(word)) else { return 0.0 };
     let subject = terms_of(&all[..verb].join(" "));

@@ -7,7 +7,7 @@ use ackord_entities::ids::FactId;
 use crate::synthesis::document::{Target, breaks};
 
 /// A citation: the number of the source, and the fact.
-pub(super) type Citation = (u32, FactId);
+pub(in crate::synthesis) type Citation = (u32, FactId);
 
 /// `sentence` as Markdown that reads exactly as it does, ending in a stop, with `citations` before that stop.
 ///
@@ -16,8 +16,16 @@ pub(super) type Citation = (u32, FactId);
 pub(super) fn cite(sentence: &str, citations: &[Citation]) -> String {
     let sentence = capitalised(sentence.trim());
     let (body, end) = split_end(&sentence);
-    let body = body.trim_end();
-    let mut out = escape(&held_together(body));
+    with_citations(escape(&held_together(body.trim_end())), citations, end)
+}
+
+/// `sentence`, which is Markdown already and has no citations, with `citations` before its stop.
+pub(in crate::synthesis) fn cite_markdown(sentence: &str, citations: &[Citation]) -> String {
+    let (body, end) = split_end(sentence.trim());
+    with_citations(body.trim_end().to_owned(), citations, end)
+}
+
+fn with_citations(mut out: String, citations: &[Citation], end: &str) -> String {
     for (number, fact) in citations {
         // Behind a stop (`Is it? .`) a plain space would end the sentence.
         let space = if out.ends_with(['.', '!', '?']) { '\u{a0}' } else { ' ' };

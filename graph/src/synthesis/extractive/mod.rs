@@ -7,7 +7,10 @@ mod themes;
 mod units;
 mod wording;
 
-pub(super) use inline::escape as escape_markdown;
+pub(super) use compose::defines;
+pub(super) use inline::{Citation, cite_markdown, escape as escape_markdown};
+pub(super) use quality::leans;
+pub(super) use themes::heading_of as presentable;
 
 use super::brief::{Brief, NoText, TextProducer, Written};
 use crate::search::topic_terms;

@@ -214,7 +214,7 @@ fn by_code(words: &[&str]) -> f64 {
 }
 
 /// Whether the sentence, in lower case, means nothing without the one before it.
-fn leans(lower: &str) -> bool {
+pub(in crate::synthesis) fn leans(lower: &str) -> bool {
     let text = lower.trim_start_matches(['"', '\'', '“', '(', '`', '*', ' ']);
     if LEANING.iter().any(|start| begins_with(text, start)) {
         return true;

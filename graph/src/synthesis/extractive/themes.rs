@@ -183,6 +183,11 @@ fn presentable(name: &str, topic: &[String], worth: f64) -> Option<(Vec<String>,
     Some((stems, capitalised(text), worth))
 }
 
+/// `name` in its form as a heading of a text about `topic`, if it can be one.
+pub(in crate::synthesis) fn heading_of(name: &str, topic: &[String]) -> Option<String> {
+    presentable(name, topic, 1.0).map(|(_, heading, _)| heading)
+}
+
 /// `3.4 Long jobs` without its number.
 fn without_number(heading: &str) -> &str {
     let rest = heading.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ')'));
