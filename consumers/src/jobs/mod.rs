@@ -7,6 +7,8 @@ mod regeneration;
 mod replay;
 mod super_synthesis;
 mod synthesis;
+#[cfg(test)]
+mod world;
 mod writing;
 
 pub use recombination::RecombinationHandler;

@@ -3,7 +3,7 @@
 use ackord_entities::database::Database;
 use ackord_entities::envelope::Message;
 use ackord_entities::graph::synthesis::State;
-use ackord_entities::graph::{node, synthesis_attempt, synthesis_version};
+use ackord_entities::graph::{graphs, node, synthesis, synthesis_attempt, synthesis_version};
 use ackord_entities::ids::{JobId, NodeId, SynthesisId};
 use ackord_entities::jobs::{Job as _, Visibility};
 use ackord_entities::queue::dead_letter::Reason;
@@ -14,10 +14,11 @@ use ackord_graph::import::{Import, ImportOptions};
 use ackord_graph::synthesis::{Brief, Written};
 use rstest::rstest;
 use sea_orm::DbBackend;
+use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 
 use super::*;
-use crate::handler::EndKind;
+use crate::handler::{EndKind, Failure};
 use crate::registry::Registry;
 use crate::testing::{Stage, StageOptions};
 

@@ -44,7 +44,7 @@ fn of_part(part: usize, text: &PartText, known: &HashSet<FactId>) -> Vec<Stateme
     let mut heading = None;
     let mut order = 0;
     for (block, lines) in blocks(&text.markdown).into_iter().enumerate() {
-        if lines.starts_with('#') {
+        if is_heading(&lines) {
             heading = Some(visible(lines.trim_start_matches('#').trim()));
             continue;
         }
@@ -78,7 +78,7 @@ fn blocks(markdown: &str) -> Vec<String> {
     let mut blocks: Vec<String> = Vec::new();
     let mut goes_on = false;
     for line in markdown.lines() {
-        let is_heading = line.starts_with('#');
+        let is_heading = is_heading(line);
         match blocks.last_mut() {
             _ if line.trim().is_empty() => goes_on = false,
             Some(block) if goes_on && !is_heading => {
@@ -92,6 +92,10 @@ fn blocks(markdown: &str) -> Vec<String> {
         }
     }
     blocks
+}
+
+fn is_heading(line: &str) -> bool {
+    line.starts_with('#') && line.trim_start_matches('#').starts_with(' ')
 }
 
 /// The facts that a sentence cites, or that are most like it, as far as the graph holds them still.
