@@ -1,5 +1,6 @@
 //! What people and scripts see: answers on stdout, problems on stderr, colour and bars on a terminal only.
 
+pub(crate) mod diff;
 mod table;
 mod times;
 

@@ -67,8 +67,15 @@ pub async fn find(
     if key.is_empty() {
         return Ok(Found::Nothing);
     }
-    let prefix = if key.starts_with("synthesis-") { key } else { format!("synthesis-{key}") };
-    let mut found = synthesis::by_key_prefix(connection, graph, &prefix, LISTED).await?;
+    let is_key = key.starts_with("synthesis-") || key.starts_with("supersynthesis-");
+    let prefixes =
+        if is_key { vec![key] } else { vec![format!("supersynthesis-{key}"), format!("synthesis-{key}")] };
+    let mut found = Vec::new();
+    for prefix in prefixes {
+        found.extend(synthesis::by_key_prefix(connection, graph, &prefix, LISTED).await?);
+    }
+    found.sort_by_key(|one| std::cmp::Reverse((one.created_at, one.id)));
+    found.truncate(usize::try_from(LISTED).unwrap_or(usize::MAX));
     Ok(match found.len() {
         0 => Found::Nothing,
         1 => Found::One(found.remove(0).id),

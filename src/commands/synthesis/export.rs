@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use super::Which;
 use super::show::{about, readable};
-use super::view::SynthesisView;
+use super::view::{Shown, SynthesisView};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::session::Session;
@@ -45,9 +45,10 @@ enum Format {
 impl ExportArgs {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         let database = session.database().await?;
-        let stored = self.which.read(&database).await?;
-        let Some(text) = &stored.text else { return Err(no_text(&stored).into()) };
-        let exported = render(self.format, &stored, text)?;
+        let id = self.which.id(&database).await?;
+        let shown = Shown::read(&database, id).await?.ok_or_else(|| self.which.no_such())?;
+        let Some(text) = &shown.stored.text else { return Err(no_text(&shown.stored).into()) };
+        let exported = render(self.format, &shown, text)?;
         match &self.output {
             Some(path) => {
                 write(path, &exported)?;
@@ -64,13 +65,13 @@ impl ExportArgs {
     }
 }
 
-fn render(format: Format, stored: &Stored, text: &StoredText) -> anyhow::Result<String> {
+fn render(format: Format, shown: &Shown, text: &StoredText) -> anyhow::Result<String> {
     let about = about(text);
-    let readable = readable(stored, text, &about);
+    let readable = readable(&shown.stored, text, &about);
     Ok(match format {
         Format::Md => markdown(&readable),
         Format::Html => html(&readable),
-        Format::Json => serde_json::to_string_pretty(&SynthesisView::of(stored))? + "\n",
+        Format::Json => serde_json::to_string_pretty(&SynthesisView::of(shown))? + "\n",
     })
 }
 

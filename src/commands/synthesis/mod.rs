@@ -1,12 +1,18 @@
-//! `ackord synthesis show|export`.
+//! `ackord synthesis create|super|regenerate|show|versions|export`.
 
+mod ask;
+mod create;
 mod export;
+mod family;
+mod regenerate;
 mod show;
+mod versions;
 mod view;
 
 use ackord_entities::database::Database;
 use ackord_entities::graph::graphs;
-use ackord_graph::synthesis::{Found, Stored, find, load};
+use ackord_entities::ids::SynthesisId;
+use ackord_graph::synthesis::{Found, find};
 use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
@@ -15,8 +21,9 @@ use crate::session::Session;
 use crate::terminal::moment;
 
 pub(crate) use show::stored_text;
+pub(crate) use versions::compared;
 
-/// Read what was written about a topic, or why nothing was
+/// Have a text written about a topic, read it, or learn why there is none
 #[derive(Debug, Args)]
 pub(crate) struct SynthesisArgs {
     #[command(subcommand)]
@@ -25,11 +32,15 @@ pub(crate) struct SynthesisArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Create(create::CreateArgs),
+    Super(create::SuperArgs),
+    Regenerate(regenerate::RegenerateArgs),
     Show(show::ShowArgs),
+    Versions(versions::VersionsArgs),
     Export(export::ExportArgs),
 }
 
-/// Which synthesis: the same two arguments on both verbs.
+/// Which synthesis: the same two arguments on every verb about one.
 #[derive(Clone, Debug, Args)]
 struct Which {
     /// Its id, the id of its job, its key, or its topic
@@ -43,28 +54,30 @@ struct Which {
 impl SynthesisArgs {
     pub(crate) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         match self.verb {
+            Verb::Create(args) => args.run(session).await,
+            Verb::Super(args) => args.run(session).await,
+            Verb::Regenerate(args) => args.run(session).await,
             Verb::Show(args) => args.run(session).await,
+            Verb::Versions(args) => args.run(session).await,
             Verb::Export(args) => args.run(session).await,
         }
     }
 }
 
 impl Which {
-    async fn read(&self, database: &Database) -> anyhow::Result<Stored> {
-        let connection = database.read();
-        let id = match find(connection, graphs::id_of(&self.graph), &self.synthesis).await? {
-            Found::One(id) => id,
+    async fn id(&self, database: &Database) -> anyhow::Result<SynthesisId> {
+        match find(database.read(), graphs::id_of(&self.graph), &self.synthesis).await? {
+            Found::One(id) => Ok(id),
             Found::Several(all) => {
                 let list: Vec<String> = all
                     .iter()
                     .map(|one| format!("{}  {}  {}", one.id, moment(one.created_at), one.topic))
                     .collect();
                 let message = format!("`{}` fits several syntheses:\n{}", self.synthesis, list.join("\n"));
-                return Err(Problem::refused(message).remedy("give one of these ids").into());
+                Err(Problem::refused(message).remedy("give one of these ids").into())
             }
-            Found::Nothing => return Err(self.no_such().into()),
-        };
-        Ok(load(connection, id).await?.ok_or_else(|| self.no_such())?)
+            Found::Nothing => Err(self.no_such().into()),
+        }
     }
 
     fn no_such(&self) -> Problem {

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
+use ackord_entities::graph::synthesis::State;
 use ackord_graph::synthesis::document::visible;
 use ackord_graph::synthesis::render::{Readable, Style, terminal};
 use ackord_graph::synthesis::{Stored, StoredText};
 use sea_orm::ActiveEnum;
 
 use super::Which;
-use super::view::SynthesisView;
+use super::family::{parents, parts};
+use super::view::{Shown, SynthesisView};
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::terminal::{bad, bold, dim, moment, waiting};
@@ -31,10 +33,11 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         let database = session.database().await?;
-        let stored = self.which.read(&database).await?;
-        session.terminal.answer(&SynthesisView::of(&stored), || match &stored.text {
-            Some(text) if self.sentences => sentences(&stored, text),
-            _ => stored_text(&stored),
+        let id = self.which.id(&database).await?;
+        let shown = Shown::read(&database, id).await?.ok_or_else(|| self.which.no_such())?;
+        session.terminal.answer(&SynthesisView::of(&shown), || match &shown.stored.text {
+            Some(text) if self.sentences => sentences(&shown.stored, text),
+            _ => shown.text(),
         })?;
         Ok(Exit::Success)
     }
@@ -56,8 +59,11 @@ pub(crate) fn stored_text(stored: &Stored) -> String {
     if let (Some(code), Some(message), Some(public)) =
         (&row.error_code, &row.error_message, &row.error_public)
     {
-        let what =
-            if stored.text.is_some() { "The last attempt gave no newer text." } else { "There is no text." };
+        let what = match (&stored.text, row.state) {
+            (None, _) => "There is no text.",
+            (Some(_), State::Partial) => "It is not whole.",
+            (Some(_), _) => "The last attempt gave no newer text.",
+        };
         let _ = writeln!(out, "{} {public}", bad(what));
         let _ = writeln!(out, "  {} {code}: {message}", dim("cause"));
     } else if stored.text.is_none() {
@@ -66,6 +72,16 @@ pub(crate) fn stored_text(stored: &Stored) -> String {
     }
     let _ = writeln!(out, "{}", dim(format!("{}  {}", row.id, row.node_key)));
     out
+}
+
+impl Shown {
+    /// The same, with its parts and with what it is a part of.
+    pub(super) fn text(&self) -> String {
+        let mut out = stored_text(&self.stored);
+        out.push_str(&parts(&self.family));
+        out.push_str(&parents(&self.family));
+        out
+    }
 }
 
 /// The text with all that a reader is shown.

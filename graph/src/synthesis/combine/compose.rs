@@ -166,10 +166,9 @@ impl Text {
             if let (1, Some(fact)) = (sources.len(), facts.first())
                 && sentences.len() >= TELLING
             {
-                let text = format!("A second source about {}", escape_markdown(&part.topic));
+                let text = format!("Only one source tells about “{}”", escape_markdown(&part.topic));
                 let number = self.number(*fact);
-                let said = cite_markdown(&format!("{text}: all of it comes from one"), &[(number, *fact)]);
-                found.push(format!("- {said}"));
+                found.push(format!("- {}", cite_markdown(&text, &[(number, *fact)])));
             }
         }
         found

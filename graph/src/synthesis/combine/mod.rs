@@ -98,7 +98,7 @@ fn write(parts: &Parts) -> Written {
         return Written::NoText(NoText::no_usable_facts(&parts.topic, reason));
     }
     let conflicts = conflicts::take(&mut runs, parts);
-    let lead = themes::take_lead(&mut runs, &topic);
+    let lead = themes::take_lead(&mut runs, parts, &topic);
     let (themes, rest) = themes::themes(runs, parts, &topic);
     Written::Text(compose::compose(parts, &lead, rest, themes, &conflicts))
 }

@@ -248,6 +248,7 @@ fn sentences() -> impl Strategy<Value = Vec<(String, u128)>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn every_sentence_of_a_combined_text_cites(
         texts in prop::collection::vec(sentences(), 1..6), absent in prop::collection::vec("[A-Za-z \\[\\]*#]{1,20}", 0..3),

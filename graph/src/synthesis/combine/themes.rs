@@ -6,11 +6,12 @@ use ackord_entities::ids::NodeId;
 
 use super::Parts;
 use super::merge::Run;
+use crate::search::topic_terms;
 use crate::synthesis::extractive::{defines, presentable};
 use crate::text::terms_of;
 
-/// Runs in the paragraph that answers the topic.
-const LEAD: usize = 3;
+/// Runs in the paragraph that answers the topic: one of each part, but at least and at most so many.
+const LEAD: (usize, usize) = (2, 4);
 /// Runs that a heading needs under it.
 const FEWEST: usize = 2;
 /// Headings beyond one for each part, and altogether.
@@ -30,19 +31,18 @@ pub(super) struct Theme {
     pub(super) runs: Vec<Run>,
 }
 
-/// Takes what answers the topic out of `runs`: a definition of it first, then what several parts say, of different parts.
-pub(super) fn take_lead(runs: &mut Vec<Run>, topic: &[String]) -> Vec<Run> {
-    let most = LEAD.min(runs.len().div_ceil(4));
+/// Takes what answers the topic out of `runs`: a definition of it first, then what each part begins with, of different parts.
+pub(super) fn take_lead(runs: &mut Vec<Run>, parts: &Parts, topic: &[String]) -> Vec<Run> {
+    let abouts: Vec<Vec<String>> = parts.texts.iter().map(|part| topic_terms(&part.topic)).collect();
+    let most = parts.texts.len().clamp(LEAD.0, LEAD.1).min(runs.len().div_ceil(3));
     let mut lead: Vec<Run> = Vec::new();
     while lead.len() < most {
         let known: BTreeSet<usize> = lead.iter().map(|run| run.first().parts[0]).collect();
         let worth = |run: &Run| {
             let first = run.first();
-            let told = terms_of(&first.visible).iter().filter(|stem| topic.contains(stem)).count();
-            #[allow(clippy::cast_precision_loss, reason = "a topic has few words")]
-            let share = told as f64 / topic.len().max(1) as f64;
-            let again = if known.contains(&first.parts[0]) { 0.5 } else { 1.0 };
-            again * (run.value() + share + 3.0 * defines(&first.visible, topic))
+            let of_part = 2.0 * defines(&first.visible, &abouts[first.parts[0]]);
+            let again = if known.contains(&first.parts[0]) { 0.3 } else { 1.0 };
+            again * (run.value() + of_part + 4.0 * defines(&first.visible, topic))
         };
         let standing = runs.iter().enumerate().filter(|(_, run)| !run.first().leans);
         let best = standing
