@@ -15,6 +15,7 @@ mod cli_demo;
 mod cli_operators;
 mod cli_publish;
 mod cli_schema;
+mod cli_synthesis;
 mod cli_up;
 mod collector;
 mod contract;

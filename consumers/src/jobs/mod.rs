@@ -8,6 +8,8 @@ mod replay;
 mod super_synthesis;
 mod synthesis;
 #[cfg(test)]
+mod trials;
+#[cfg(test)]
 mod world;
 mod writing;
 

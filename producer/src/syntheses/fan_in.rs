@@ -74,7 +74,7 @@ async fn is_ready(tx: &DatabaseTransaction, parent: &Model, wanted: Wanted) -> R
 }
 
 /// Whether it was planned and nothing has been combined or asked for since.
-fn waits_for_parts(row: &synthesis::Model, parent: &Model) -> bool {
+pub(super) fn waits_for_parts(row: &synthesis::Model, parent: &Model) -> bool {
     row.state == State::Running && row.job_id.is_some() && row.job_id == parent.job_id
 }
 

@@ -10,7 +10,7 @@ use ackord_entities::jobs::{
 use sea_orm::{ActiveEnum, DatabaseTransaction, DbErr};
 use serde::Serialize;
 
-use super::fan_in::{combine, stale};
+use super::fan_in::{combine, stale, waits_for_parts};
 use crate::enqueue::{EnqueueError, Publish, enqueue};
 
 /// What was published for a synthesis that is to be written again.
@@ -47,7 +47,7 @@ pub enum RegenerateError {
     /// A job works on it, or is going to.
     #[error("job {job} works on the synthesis already")]
     InFlight {
-        /// That job.
+        /// That job; for a super-synthesis that waits for its parts, the job of the first that has not ended.
         job: JobId,
     },
     /// The database failed.
@@ -87,7 +87,7 @@ pub async fn regenerate(
     publish: &Publish,
 ) -> Result<Regenerated, RegenerateError> {
     match super_synthesis::lock(tx, id).await? {
-        Some(plan) if plan.planning.is_some() => combine_again(tx, id, publish).await,
+        Some(plan) if plan.planning.is_some() => combine_again(tx, &plan, publish).await,
         Some(_) => write_again::<SuperSynthesis>(tx, id, publish).await,
         None => write_again::<Synthesis>(tx, id, publish).await,
     }
@@ -95,17 +95,21 @@ pub async fn regenerate(
 
 async fn combine_again(
     tx: &DatabaseTransaction,
-    id: SynthesisId,
+    plan: &super_synthesis::Model,
     publish: &Publish,
 ) -> Result<Regenerated, RegenerateError> {
+    let id = plan.id;
     // Not locked: what leads out of an error begins with the lock that is held, and dedup keys come before this row.
     let row = synthesis::by_id(tx, id).await?.ok_or(RegenerateError::NotFound(id))?;
+    let parts = synthesis_link::parts_of(tx, id).await?;
+    if waits_for_parts(&row, plan)
+        && let Some(job) = parts.iter().filter(|part| !part.has_ended()).find_map(|part| part.job_id)
+    {
+        return Err(RegenerateError::InFlight { job });
+    }
     refuse_in_flight(&row)?;
-    if row.state != State::Error {
-        let parts = synthesis_link::parts_of(tx, id).await?;
-        if !stale(tx, &row, &parts).await? {
-            return Err(RegenerateError::NotInError { state: row.state });
-        }
+    if row.state != State::Error && !stale(tx, &row, &parts).await? {
+        return Err(RegenerateError::NotInError { state: row.state });
     }
     let enqueued = combine(tx, id, publish).await?;
     Ok(Regenerated { job: enqueued.id, kind: Recombination::KIND })

@@ -1,21 +1,22 @@
 //! `ackord demo`: documents in, texts with citations out, everything in one process.
 
 mod documents;
+mod missing;
 mod report;
 mod texts;
 mod topics;
 mod watch;
+mod whole;
 
 use std::path::PathBuf;
 
 use ackord_entities::database::{Database, DatabaseOptions};
 use ackord_entities::graph::graphs;
 use ackord_entities::ids::{GraphId, JobId};
-use ackord_entities::jobs::Synthesis;
 use ackord_entities::queue::job::{self, Filter};
 use ackord_entities::queue::state::JobState;
 use ackord_graph::import::{Import, ImportOptions, Report};
-use ackord_producer::{Doorbell, Publish, enqueue_all};
+use ackord_producer::Doorbell;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
@@ -29,13 +30,15 @@ use crate::registry::registry;
 use crate::session::Session;
 use crate::signals::stop_on_signal;
 use documents::Documents;
+use missing::Missing;
 use topics::Topic;
+use whole::Whole;
 
-/// See it work: import documents, write about them, look at a failure and at a job's timeline
+/// See it work: import documents, have a text written in parts, mend the part that fails, look at a job's timeline
 ///
-/// Everything runs in this process, on a file of its own. Without PATH, ackord's own documents are imported. One of the texts
-/// is about something that no document tells of: it fails, and says so. Run it again: nothing is imported twice, and new texts
-/// are written.
+/// Everything runs in this process, on a file of its own. Without PATH, ackord's own documents are imported. One of the parts
+/// is about something that no document tells of: it fails, and says so. Then a document about it comes in, the part is written again, and the
+/// whole is made again by itself. Run it again: nothing is imported twice, and new texts are written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,7 +49,7 @@ pub(crate) struct DemoArgs {
     /// Markdown, plain text or JSONL, files or folders [default: ackord's own documents]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// What to write about; may be given several times [default: what the documents speak of most]
+    /// What to write a part about; may be given several times [default: what the documents speak of most]
     #[arg(long, value_name = "TEXT")]
     topic: Vec<String>,
     /// Where the data is kept
@@ -63,6 +66,8 @@ struct Demo<'a> {
     database: Database,
     doorbell: Doorbell,
     documents: Documents,
+    /// The file of the data.
+    data: PathBuf,
     /// The `--database` that leads to the data.
     url: String,
 }
@@ -88,6 +93,7 @@ impl DemoArgs {
             database: node.database().clone(),
             doorbell: node.doorbell().clone(),
             documents,
+            data: self.data,
             url,
         };
         let node = tokio::spawn(node.run(stop.clone()));
@@ -110,23 +116,43 @@ impl Demo<'_> {
         let imported = self.import().await?;
         terminal.say(&report::imported(&imported))?;
         let graph = self.graph().await?;
-        let topics = self.topics(graph, wanted).await?;
-        let left_over = self.left_over().await?;
-        let asked = self.publish(&topics).await?;
-        terminal.say(&report::published(asked.len(), left_over.len()))?;
+        let missing = Missing::find(&self.database, (graph, self.documents.graph), &self.data).await?;
+        let topics = self.topics(graph, wanted, &missing).await?;
+        let left_over = self.unfinished().await?;
+        let (whole, job) = Whole::ask(&self.database, &self.doorbell, self.documents.graph, &topics).await?;
+        terminal.say(&report::published(topics.len(), left_over.len()))?;
+        let planning = [Asked { topic: whole.topic.clone(), job }];
+        watch::all(&self.database, &[], &planning, terminal).await?;
+        let asked = whole.parts(&self.database).await?;
         let ended = watch::all(&self.database, &left_over, &asked, terminal).await?;
+        whole.settled(&self.database).await?;
         let texts = texts::read_all(&self.database, graph, &asked, &ended).await?;
         terminal.say(&report::texts(&texts))?;
         let story = report::story(&self.database, &texts).await?;
-        if terminal.json() {
-            terminal.answer(&report::json(&imported, &texts, story.as_ref()), String::new)?;
-            return Ok(());
-        }
         terminal.say(&report::finished(&texts))?;
         terminal.say(&report::failed(&texts))?;
+        let outcome = whole.complete(&self.database, &self.doorbell, &missing).await?;
+        self.finish_all().await?;
+        if terminal.json() {
+            let answer = report::json(&imported, &texts, story.as_ref(), &outcome);
+            terminal.answer(&answer, String::new)?;
+            return Ok(());
+        }
+        terminal.say(&report::completed(&whole, &missing, &outcome))?;
         terminal.say(&report::timeline(story.as_ref()))?;
-        terminal.say(&report::next(&self.url, &self.documents, &texts))?;
+        terminal.say(&report::next(&self.url, &self.documents, &texts, &whole))?;
         Ok(())
+    }
+
+    /// Waits for what else is to be done, of this run and of one that was cut off.
+    async fn finish_all(&self) -> anyhow::Result<()> {
+        loop {
+            let unfinished = self.unfinished().await?;
+            if unfinished.is_empty() {
+                return Ok(());
+            }
+            watch::all(&self.database, &unfinished, &[], self.session.terminal).await?;
+        }
     }
 
     async fn import(&self) -> anyhow::Result<Report> {
@@ -151,7 +177,12 @@ impl Demo<'_> {
         Ok(graph.context("the graph of the documents")?.id)
     }
 
-    async fn topics(&self, graph: GraphId, wanted: &[String]) -> anyhow::Result<Vec<Topic>> {
+    async fn topics(
+        &self,
+        graph: GraphId,
+        wanted: &[String],
+        missing: &Missing,
+    ) -> anyhow::Result<Vec<Topic>> {
         let mut topics = if !wanted.is_empty() {
             wanted.iter().cloned().map(Topic::about).collect()
         } else if self.documents.own {
@@ -159,36 +190,17 @@ impl Demo<'_> {
         } else {
             topics::strongest(self.database.read(), graph).await?
         };
-        topics.push(topics::without_facts(self.database.read(), graph).await?);
+        topics.push(Topic::about(missing.topic));
         Ok(topics)
     }
 
-    /// Jobs of an earlier run that was cut off.
-    async fn left_over(&self) -> anyhow::Result<Vec<Asked>> {
+    /// Jobs that have not ended: those of an earlier run that was cut off, at first.
+    async fn unfinished(&self) -> anyhow::Result<Vec<Asked>> {
         let filter = Filter { states: vec![JobState::Pending, JobState::Running], ..Filter::default() };
         let jobs = job::list(self.database.read(), &filter, 100).await?;
         Ok(jobs
             .into_iter()
-            .map(|job| Asked { topic: topics::of_payload(&job.payload), job: job.id })
+            .map(|job| Asked { topic: topics::of_job(&job.kind, &job.payload), job: job.id })
             .collect())
-    }
-
-    /// All jobs in one transaction: either all are published or none.
-    async fn publish(&self, topics: &[Topic]) -> anyhow::Result<Vec<Asked>> {
-        let jobs: Vec<Synthesis> = topics
-            .iter()
-            .map(|topic| Synthesis {
-                starting_node_ids: topic.nodes.clone(),
-                graph: self.documents.graph.to_owned(),
-                ..Synthesis::about(&topic.text)
-            })
-            .collect();
-        let tx = self.database.begin().await?;
-        let now = self.database.clock().now(&tx).await?;
-        let enqueued = enqueue_all(&tx, &jobs, &Publish::at(now)).await?;
-        tx.commit().await?;
-        self.doorbell.ring();
-        let asked = jobs.into_iter().zip(enqueued).map(|(job, one)| Asked { topic: job.topic, job: one.id });
-        Ok(asked.collect())
     }
 }

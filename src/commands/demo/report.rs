@@ -3,15 +3,19 @@
 use std::fmt::Write;
 
 use ackord_entities::database::Database;
+use ackord_entities::graph::synthesis::State;
 use ackord_entities::queue::state::ShownState;
 use ackord_graph::import::Report;
 use ackord_graph::synthesis::StoredText;
+use sea_orm::ActiveEnum;
 use serde_json::{Value, json};
 
 use super::documents::Documents;
+use super::missing::Missing;
 use super::texts::Text;
+use super::whole::{Outcome, Whole};
 use crate::commands::jobs::{Story, timeline_lines};
-use crate::commands::synthesis::stored_text;
+use crate::commands::synthesis::{compared, stored_text};
 use crate::terminal::{bad, bold, dim, good, length};
 
 /// Refused files that are named; the rest is counted.
@@ -62,7 +66,7 @@ pub(super) fn imported(report: &Report) -> String {
 
 pub(super) fn published(asked: usize, left_over: usize) -> String {
     let mut text =
-        heading(2, &format!("{asked} jobs, published in one transaction, written at the same time"));
+        heading(2, &format!("One text in {asked} parts: a job for each, written at the same time"));
     if left_over > 0 {
         let _ =
             writeln!(text, "  {left_over} more were left over from a run that was cut off; they go on now");
@@ -112,7 +116,7 @@ pub(super) fn finished(texts: &[Text]) -> String {
     else {
         return String::new();
     };
-    let mut text = heading(3, "One of the texts: every sentence cites the facts behind it");
+    let mut text = heading(3, "One of the parts: every sentence cites the facts behind it");
     text.push('\n');
     for line in stored_text(stored).lines() {
         let _ = writeln!(text, "{}", format!("  {line}").trim_end());
@@ -136,7 +140,8 @@ pub(super) fn failed(texts: &[Text]) -> String {
     let _ = writeln!(
         text,
         "\n  No text was made up. The failure is recorded with what was asked for, and is no dead letter:\n  \
-         running it again would give the same answer, until a document tells something about it."
+         running it again would give the same answer, until a document tells something about it.\n  \
+         The other parts were combined without it, and the whole says what is missing."
     );
     text
 }
@@ -154,7 +159,7 @@ pub(super) async fn story(database: &Database, texts: &[Text]) -> anyhow::Result
 
 pub(super) fn timeline(story: Option<&Story>) -> String {
     let Some(story) = story else { return String::new() };
-    let mut text = heading(5, "What happened to its job");
+    let mut text = heading(6, "What happened to the first part's job");
     let _ = writeln!(text, "  {} {}", story.job.kind, story.job.id);
     for line in timeline_lines(&story.timeline) {
         let _ = writeln!(text, "  {line}");
@@ -162,27 +167,43 @@ pub(super) fn timeline(story: Option<&Story>) -> String {
     text
 }
 
-pub(super) fn next(url: &str, documents: &Documents, texts: &[Text]) -> String {
-    let mut text = heading(6, "What to try next");
-    let graph = if documents.own { String::new() } else { format!(r#", "graph": "{}""#, documents.graph) };
+/// The missing document came in, and what that changed.
+pub(super) fn completed(whole: &Whole, missing: &Missing, outcome: &Outcome) -> String {
+    let mut text = heading(5, "The missing document comes in");
+    let _ = writeln!(
+        text,
+        "  Imported: a document about “{}”. Its part was written again, in place, and with the same commit\n  \
+         the whole was to be combined again: “{}”.\n",
+        missing.topic, whole.topic
+    );
+    if let [.., before, after] = outcome.versions.as_slice() {
+        for line in compared(before, after).lines() {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    let mark = if outcome.row.state == State::Completed {
+        good("completed")
+    } else {
+        bad(outcome.row.state.to_value())
+    };
+    let _ = writeln!(text, "\n  The whole is {mark}: {}", of(outcome.parts.len() as u64, "part"));
+    text
+}
+
+pub(super) fn next(url: &str, documents: &Documents, texts: &[Text], whole: &Whole) -> String {
+    let mut text = heading(7, "What to try next");
+    let graph = if documents.own { String::new() } else { format!(" --graph {}", documents.graph) };
     let mut line = |command: String, what: &str| {
         let _ = writeln!(text, "  {command}\n      {}", dim(what));
     };
     if let Some(written) = texts.iter().find(|text| text.written().is_some()) {
         line(format!("ackord jobs show {} --database {url}", written.job.id), "the whole story of that job");
-        line(
-            format!("ackord synthesis export {} --database {url}", written.synthesis),
-            "the text as Markdown or HTML",
-        );
     }
+    line(format!("ackord synthesis show {} --database {url}", whole.id), "the whole, with its parts");
+    line(format!("ackord synthesis export {} --database {url}", whole.id), "the same as Markdown or HTML");
     line(format!("ackord jobs list --database {url}"), "every job so far");
     line(format!("ackord up --database {url}"), "keep a worker running; then, from another terminal:");
-    line(
-        format!(
-            r#"ackord publish synthesis --payload '{{"topic": "leases"{graph}}}' --wait --database {url}"#
-        ),
-        "a text of your own",
-    );
+    line(format!("ackord synthesis create leases{graph} --wait --database {url}"), "a text of your own");
     line("ackord demo ~/notes".to_owned(), "the same with your own documents");
     let _ = writeln!(
         text,
@@ -195,7 +216,7 @@ pub(super) fn next(url: &str, documents: &Documents, texts: &[Text]) -> String {
 }
 
 /// All of it for scripts. The JSON is a stable interface.
-pub(super) fn json(report: &Report, texts: &[Text], story: Option<&Story>) -> Value {
+pub(super) fn json(report: &Report, texts: &[Text], story: Option<&Story>, outcome: &Outcome) -> Value {
     let texts: Vec<Value> = texts
         .iter()
         .map(|text| {
@@ -208,5 +229,13 @@ pub(super) fn json(report: &Report, texts: &[Text], story: Option<&Story>) -> Va
             })
         })
         .collect();
-    json!({ "import": report, "texts": texts, "story": story })
+    let versions: Vec<&str> =
+        outcome.versions.iter().map(|version| version.version.markdown.as_str()).collect();
+    let whole = json!({
+        "synthesis_id": outcome.row.id,
+        "topic": outcome.row.topic,
+        "state": outcome.row.state,
+        "versions": versions,
+    });
+    json!({ "import": report, "texts": texts, "story": story, "whole": whole })
 }

@@ -2,10 +2,9 @@
 
 use ackord_entities::graph::node::{self, NodeType};
 use ackord_entities::ids::{GraphId, NodeId};
-use ackord_graph::search;
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// Texts beside the one that fails.
+/// Parts beside the one that fails.
 const TEXTS: usize = 4;
 /// Nodes that are looked at for topics.
 const LOOKED_AT: u64 = 40;
@@ -26,29 +25,11 @@ impl Topic {
     }
 }
 
-/// Topics of ackord's own documents; the first text is the one that is shown in whole.
+/// Topics of ackord's own documents; the first text is the one that is shown in full.
 pub(super) fn own() -> Vec<Topic> {
     ["Dead letters and replay", "The outbox and the relay", "What happens when a worker dies", "Group commit"]
         .map(Topic::about)
         .into()
-}
-
-/// Topics that nobody imports by chance.
-const UNLIKELY: [&str; 4] =
-    ["Xylophone tuning on Mars", "Walrus choreography", "Medieval submarine etiquette", "Quokka numismatics"];
-
-/// A topic for which the graph holds no facts, so that its text really fails.
-///
-/// # Errors
-/// Whatever the database answers.
-pub(super) async fn without_facts(connection: &impl ConnectionTrait, graph: GraphId) -> Result<Topic, DbErr> {
-    for topic in UNLIKELY {
-        if search::facts(connection, graph, topic, 1).await?.is_empty() {
-            return Ok(Topic::about(topic));
-        }
-    }
-    // Somebody imported documents about all of them; nobody has about this.
-    Ok(Topic::about("qzxjv wvkqz"))
 }
 
 /// What the documents speak of most, each with its node to begin with.
@@ -82,10 +63,10 @@ fn suits(node: &node::Model) -> bool {
     comes_from_sources && node.concept.chars().filter(|character| character.is_alphabetic()).count() >= 3
 }
 
-/// The topic of a synthesis's payload.
-pub(super) fn of_payload(payload: &str) -> String {
+/// What a job is about, for people: the topic of its payload, else its kind.
+pub(super) fn of_job(kind: &str, payload: &str) -> String {
     let payload: Option<serde_json::Value> = serde_json::from_str(payload).ok();
-    payload.and_then(|payload| Some(payload["topic"].as_str()?.to_owned())).unwrap_or_default()
+    payload.and_then(|payload| Some(payload["topic"].as_str()?.to_owned())).unwrap_or_else(|| kind.to_owned())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::commands::jobs::JobView;
 use crate::terminal::Terminal;
 
 /// Between two looks at the jobs.
-const LOOK: Duration = Duration::from_millis(40);
+pub(super) const LOOK: Duration = Duration::from_millis(40);
 
 /// Watches the jobs until all have ended. Answers them as they ended.
 ///

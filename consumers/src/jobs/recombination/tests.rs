@@ -7,13 +7,13 @@ use ackord_entities::graph::node::Visibility;
 use ackord_entities::graph::synthesis::State;
 use ackord_entities::graph::{synthesis_link, synthesis_version};
 use ackord_entities::ids::{JobId, SynthesisId};
-use ackord_entities::jobs::{Job, Regeneration, Synthesis};
+use ackord_entities::jobs::{Job, Regeneration, SuperSynthesis, Synthesis};
 use ackord_entities::queue::state::JobState;
 use ackord_graph::synthesis::{Parts, Written};
 use ackord_producer::Publish;
 use ackord_producer::syntheses::remove;
 use rstest::rstest;
-use sea_orm::DbBackend;
+use sea_orm::{ConnectionTrait as _, DbBackend};
 use tokio::sync::Notify;
 
 use super::*;
@@ -129,6 +129,59 @@ async fn several_parts_that_are_written_again_are_combined_together(
         "the last has read all: {read:?}"
     );
     assert_eq!(world.jobs_of(Recombination::KIND).await.len(), before + 2);
+    world.stage.stop().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_several_that_end_together_are_in_nobodys_way(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(mut world) = World::new(backend).await else { return };
+    let topics = ["Leases", "The outbox", "Expired leases", "Refused messages"];
+    topics.iter().for_each(|topic| world.writer.fail(topic));
+    world.stage.start(StageOptions::default());
+    let mut parts = Vec::new();
+    for topic in topics {
+        parts.push(world.ask(&Synthesis::about(topic)).await.0);
+    }
+    world.quiet().await;
+    let mut wholes = Vec::new();
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+        let existing = order.iter().map(|index| parts[*index]).collect();
+        let job = SuperSynthesis { existing_synthesis_ids: existing, ..about(&["Arctic glaciers"]) };
+        wholes.push(world.ask_super(&job).await.0);
+    }
+    world.quiet().await;
+    topics.iter().for_each(|topic| world.writer.heal(topic));
+    let held: Vec<_> = topics.iter().map(|topic| world.writer.hold(topic)).collect();
+    let before = world.writer.written.lock().unwrap().len();
+    for part in &parts {
+        world.regenerate(*part).await.unwrap();
+    }
+    eventually("all four are being written again", async || {
+        (world.writer.written.lock().unwrap().len() == before + 4).then_some(())
+    })
+    .await;
+    for go in &held {
+        go.notify_one();
+    }
+    world.quiet().await;
+    for whole in wholes {
+        let read = world.read(whole).await;
+        assert_eq!(read.iter().filter(|(_, version)| *version == Some(1)).count(), 4, "{read:?}");
+        assert_eq!(world.row(whole).await.state, State::Partial);
+    }
+    let jobs = world.jobs_of(Regeneration::KIND).await;
+    assert!(jobs.iter().all(|job| job.state == JobState::Succeeded && job.attempt == 1));
+    if backend == DbBackend::Postgres {
+        let statement = sea_orm::Statement::from_string(
+            backend,
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+        );
+        let row = world.stage.database.read().query_one_raw(statement).await.unwrap().unwrap();
+        assert_eq!(row.try_get::<i64>("", "deadlocks").unwrap(), 0);
+    }
     world.stage.stop().await;
 }
 

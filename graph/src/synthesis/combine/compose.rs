@@ -22,18 +22,11 @@ const MISSING: &str = "What is missing";
 /// A part with fewer statements says too little for its one source to be remarkable.
 const TELLING: usize = 3;
 
-/// The text: the lead, what belongs under no heading, the themes, the contradictions, and what is missing.
-pub(super) fn compose(
-    parts: &Parts,
-    lead: &[Run],
-    rest: Vec<Run>,
-    mut themes: Vec<Theme>,
-    conflicts: &[Conflict],
-) -> String {
-    shorten(lead, &rest, &mut themes);
+/// The text: the lead, the themes, the contradictions, and what is missing.
+pub(super) fn compose(parts: &Parts, lead: &[Run], mut themes: Vec<Theme>, conflicts: &[Conflict]) -> String {
+    shorten(lead, &mut themes);
     let mut text = Text::of(parts);
     text.paragraphs(lead);
-    text.paragraphs(&rest);
     for theme in themes.iter().filter(|theme| !theme.runs.is_empty()) {
         text.heading(&theme.heading);
         text.paragraphs(&theme.runs);
@@ -53,8 +46,8 @@ pub(super) fn compose(
 }
 
 /// Leaves out what is worth least until the text is short enough.
-fn shorten(lead: &[Run], rest: &[Run], themes: &mut [Theme]) {
-    let fixed: usize = lead.iter().chain(rest).map(Run::words).sum();
+fn shorten(lead: &[Run], themes: &mut [Theme]) {
+    let fixed: usize = lead.iter().map(Run::words).sum();
     let mut words: usize = themes.iter().flat_map(|theme| &theme.runs).map(Run::words).sum();
     let mut all: Vec<(f64, usize, usize)> = themes
         .iter()

@@ -31,12 +31,6 @@ impl Run {
         place + 0.5 * witnesses
     }
 
-    /// How alike the two statements are, one of each run, that are most alike.
-    pub(super) fn likeness(&self, other: &Self) -> f64 {
-        let pairs = self.statements.iter().flat_map(|one| other.statements.iter().map(move |two| (one, two)));
-        pairs.map(|(one, two)| one.bag.similarity(&two.bag)).fold(0.0, f64::max)
-    }
-
     pub(super) fn words(&self) -> usize {
         self.statements.iter().map(|statement| statement.visible.split_whitespace().count()).sum()
     }

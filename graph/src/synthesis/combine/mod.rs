@@ -74,8 +74,8 @@ pub trait Combiner: fmt::Debug + Send + Sync {
 
 /// Combines by choosing and sorting sentences. Deterministic: the same parts give the same text.
 ///
-/// It takes the sentences of all parts, says once what several say, with the citations of all, puts them under themes that may
-/// run across parts, begins with what answers the topic, names where sources contradict each other, and what is missing. A sentence without a fact behind it is left out.
+/// It takes the sentences of all parts, says once what several say, with the citations of all, puts each where it belongs, which need not
+/// be where its part had it, begins with what answers the topic, names where sources contradict each other, and what is missing. A sentence without a fact behind it is left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExtractiveCombiner;
 
@@ -99,6 +99,6 @@ fn write(parts: &Parts) -> Written {
     }
     let conflicts = conflicts::take(&mut runs, parts);
     let lead = themes::take_lead(&mut runs, parts, &topic);
-    let (themes, rest) = themes::themes(runs, parts, &topic);
-    Written::Text(compose::compose(parts, &lead, rest, themes, &conflicts))
+    let themes = themes::themes(runs, parts, &topic);
+    Written::Text(compose::compose(parts, &lead, themes, &conflicts))
 }

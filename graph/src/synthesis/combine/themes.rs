@@ -1,4 +1,7 @@
 //! Which runs belong under one heading, whichever parts they come from.
+//!
+//! The parts are the backbone: what a part says stands under its topic, and so does what others say about it. What runs across
+//! parts without being the topic of one gets a heading of its own. So a part that comes in later changes little elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,19 +13,15 @@ use crate::search::topic_terms;
 use crate::synthesis::extractive::{defines, presentable};
 use crate::text::terms_of;
 
-/// Runs in the paragraph that answers the topic: one of each part, but at least and at most so many.
-const LEAD: (usize, usize) = (2, 4);
-/// Runs that a heading needs under it.
-const FEWEST: usize = 2;
-/// Headings beyond one for each part, and altogether.
-const MORE: usize = 2;
-const MOST: usize = 12;
-/// A run joins the theme that has one this much like it.
-const ALIKE: f64 = 0.2;
-/// A heading over more than this share of the text divides nothing.
-const WIDEST: f64 = 0.6;
-/// What a heading gains by each further part that it brings together.
-const ACROSS: f64 = 0.6;
+/// Runs that begin the text, at most: one of each of the first parts.
+const LEAD: usize = 4;
+/// Headings across parts, at most.
+const MOST_ACROSS: usize = 3;
+/// Runs that such a heading needs under it, and the share of all that it may have at most.
+const FEWEST: usize = 3;
+const WIDEST: f64 = 0.25;
+/// A name of one word rather tells what things are than what is told about them.
+const ONE_WORD: f64 = 0.6;
 
 /// A heading and what stands under it.
 #[derive(Debug)]
@@ -31,46 +30,72 @@ pub(super) struct Theme {
     pub(super) runs: Vec<Run>,
 }
 
-/// Takes what answers the topic out of `runs`: a definition of it first, then what each part begins with, of different parts.
+/// Takes what begins the text out of `runs`: a definition of the topic if there is one, then what defines or opens each of the first parts.
 pub(super) fn take_lead(runs: &mut Vec<Run>, parts: &Parts, topic: &[String]) -> Vec<Run> {
-    let abouts: Vec<Vec<String>> = parts.texts.iter().map(|part| topic_terms(&part.topic)).collect();
-    let most = parts.texts.len().clamp(LEAD.0, LEAD.1).min(runs.len().div_ceil(3));
-    let mut lead: Vec<Run> = Vec::new();
-    while lead.len() < most {
-        let known: BTreeSet<usize> = lead.iter().map(|run| run.first().parts[0]).collect();
-        let worth = |run: &Run| {
+    let most = LEAD.min(runs.len().div_ceil(3));
+    let mut lead = Vec::new();
+    lead.extend(take_best(runs, |run| defines(&run.first().visible, topic)));
+    for (part, text) in parts.texts.iter().enumerate() {
+        let about = topic_terms(&text.topic);
+        if lead.iter().any(|run: &Run| run.first().parts[0] == part) {
+            continue;
+        }
+        if lead.len() >= most {
+            break;
+        }
+        lead.extend(take_best(runs, |run| {
             let first = run.first();
-            let of_part = 2.0 * defines(&first.visible, &abouts[first.parts[0]]);
-            let again = if known.contains(&first.parts[0]) { 0.3 } else { 1.0 };
-            again * (run.value() + of_part + 4.0 * defines(&first.visible, topic))
-        };
-        let standing = runs.iter().enumerate().filter(|(_, run)| !run.first().leans);
-        let best = standing
-            .max_by(|left, right| worth(left.1).total_cmp(&worth(right.1)).then(right.0.cmp(&left.0)));
-        let Some((index, _)) = best else { break };
-        lead.push(runs.remove(index));
+            if first.parts[0] == part { run.value() + 2.0 * defines(&first.visible, &about) } else { 0.0 }
+        }));
     }
     lead
 }
 
-/// Sorts `runs` under headings. The second part is what fits under none.
-pub(super) fn themes(runs: Vec<Run>, parts: &Parts, topic: &[String]) -> (Vec<Theme>, Vec<Run>) {
-    let candidates = candidates(&runs, parts, topic);
-    let mut free: Vec<Option<Run>> = runs.into_iter().map(Some).collect();
-    let mut themes: Vec<Theme> = Vec::new();
-    let most = (parts.texts.len() + MORE).min(MOST);
-    while themes.len() < most
-        && let Some((heading, members)) = best(&candidates, &free, &themes)
-    {
-        let runs = members.into_iter().filter_map(|index| free[index].take()).collect();
-        themes.push(Theme { heading, runs });
+/// Takes the run out that is worth most, if any is worth something; none that leans on what stands elsewhere.
+fn take_best(runs: &mut Vec<Run>, worth: impl Fn(&Run) -> f64) -> Option<Run> {
+    let standing = runs.iter().enumerate().filter(|(_, run)| !run.first().leans);
+    let scored = standing.map(|(index, run)| (index, worth(run))).filter(|(_, worth)| *worth > 0.0);
+    let best = scored.max_by(|left, right| left.1.total_cmp(&right.1).then(right.0.cmp(&left.0)));
+    best.map(|(index, _)| runs.remove(index))
+}
+
+/// Sorts `runs` under headings: the topics of the parts, in their order, then what runs across them.
+pub(super) fn themes(runs: Vec<Run>, parts: &Parts, topic: &[String]) -> Vec<Theme> {
+    let names = names(parts);
+    let mut sections: Vec<Theme> = parts
+        .texts
+        .iter()
+        .map(|part| Theme { heading: heading(&part.topic, topic), runs: Vec::new() })
+        .collect();
+    let abouts: Vec<BTreeSet<String>> =
+        parts.texts.iter().map(|part| topic_terms(&part.topic).into_iter().collect()).collect();
+    let (mut across, rest) = across(runs, &abouts, &names, topic);
+    for run in rest {
+        sections[home(&run, &abouts, &names)].runs.push(run);
     }
-    let rest = join_the_rest(free.into_iter().flatten(), &mut themes, parts, topic);
-    for theme in &mut themes {
+    across.sort_by(|left, right| weight(&right.runs).total_cmp(&weight(&left.runs)));
+    let mut all: Vec<Theme> = Vec::new();
+    for theme in sections.into_iter().chain(across).filter(|theme| !theme.runs.is_empty()) {
+        // Two parts of one name are one section.
+        match all.iter_mut().find(|known| known.heading == theme.heading) {
+            Some(known) => known.runs.extend(theme.runs),
+            None => all.push(theme),
+        }
+    }
+    for theme in &mut all {
         in_reading_order(&mut theme.runs, &terms_of(&theme.heading));
     }
-    themes.sort_by(|left, right| weight(&right.runs).total_cmp(&weight(&left.runs)));
-    (themes, rest)
+    all
+}
+
+/// A part's topic as a heading; one that is fit for none stays as it is, on one line.
+fn heading(about: &str, topic: &[String]) -> String {
+    presentable(about, topic).unwrap_or_else(|| about.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn names(parts: &Parts) -> HashMap<NodeId, &str> {
+    let nodes = parts.texts.iter().flat_map(|part| &part.document.referenced_nodes);
+    nodes.map(|node| (node.node_id, node.concept.as_str())).collect()
 }
 
 fn weight(runs: &[Run]) -> f64 {
@@ -86,6 +111,18 @@ fn in_reading_order(runs: &mut [Run], about: &[String]) {
     });
 }
 
+/// The part under whose topic a run belongs: the one whose topic it speaks of in full, if its own is not among these.
+fn home(run: &Run, abouts: &[BTreeSet<String>], names: &HashMap<NodeId, &str>) -> usize {
+    let own = run.first().parts[0];
+    let mut told: BTreeSet<String> = terms_of(&run.first().visible).into_iter().collect();
+    told.extend(run.first().nodes.iter().filter_map(|id| names.get(id)).flat_map(|name| terms_of(name)));
+    let speaks_of = |part: usize| !abouts[part].is_empty() && abouts[part].is_subset(&told);
+    if speaks_of(own) {
+        return own;
+    }
+    (0..abouts.len()).find(|part| speaks_of(*part)).unwrap_or(own)
+}
+
 #[derive(Debug)]
 struct Candidate {
     heading: String,
@@ -93,26 +130,49 @@ struct Candidate {
     worth: f64,
 }
 
-/// Possible headings by their stems: names of nodes, headings of the parts, and what the parts are about.
-fn candidates(runs: &[Run], parts: &Parts, topic: &[String]) -> BTreeMap<Vec<String>, Candidate> {
-    let names: HashMap<NodeId, &str> = parts
-        .texts
-        .iter()
-        .flat_map(|part| &part.document.referenced_nodes)
-        .map(|node| (node.node_id, node.concept.as_str()))
-        .collect();
+/// What runs across parts, by the names of nodes and the headings of the parts, and what does not.
+fn across(
+    runs: Vec<Run>,
+    abouts: &[BTreeSet<String>],
+    names: &HashMap<NodeId, &str>,
+    topic: &[String],
+) -> (Vec<Theme>, Vec<Run>) {
+    let candidates = candidates(&runs, abouts, names, topic);
+    let mut free: Vec<Option<Run>> = runs.into_iter().map(Some).collect();
+    let mut themes: Vec<Theme> = Vec::new();
+    while themes.len() < MOST_ACROSS
+        && let Some((heading, members)) = best(&candidates, &free, &themes)
+    {
+        let runs = members.into_iter().filter_map(|index| free[index].take()).collect();
+        themes.push(Theme { heading, runs });
+    }
+    (themes, free.into_iter().flatten().collect())
+}
+
+/// Possible headings by their stems, but for those that a part's topic says already.
+fn candidates(
+    runs: &[Run],
+    abouts: &[BTreeSet<String>],
+    names: &HashMap<NodeId, &str>,
+    topic: &[String],
+) -> BTreeMap<Vec<String>, Candidate> {
     let mut found: BTreeMap<Vec<String>, Candidate> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
         for statement in &run.statements {
             let nodes = statement.nodes.iter().filter_map(|id| names.get(id)).map(|name| (*name, 1.0));
-            let heading = statement.heading.as_deref().map(|heading| (heading, 1.1));
-            let about = statement.parts.iter().map(|part| (parts.texts[*part].topic.as_str(), 0.9));
-            for (name, worth) in nodes.chain(heading).chain(about) {
+            let heading = statement.heading.as_deref().map(|heading| (heading, 1.2));
+            for (name, worth) in nodes.chain(heading) {
                 let Some(heading) = presentable(name, topic) else { continue };
-                let mut stems = terms_of(&heading);
-                stems.sort();
-                let candidate =
-                    found.entry(stems).or_insert_with(|| Candidate { heading, runs: BTreeSet::new(), worth });
+                let stems: BTreeSet<String> = terms_of(&heading).into_iter().collect();
+                if abouts.iter().any(|about| stems.is_subset(about)) {
+                    continue;
+                }
+                let worth = if stems.len() == 1 { worth * ONE_WORD } else { worth };
+                let candidate = found.entry(stems.into_iter().collect()).or_insert_with(|| Candidate {
+                    heading,
+                    runs: BTreeSet::new(),
+                    worth,
+                });
                 candidate.worth = candidate.worth.max(worth);
                 candidate.runs.insert(index);
             }
@@ -121,61 +181,29 @@ fn candidates(runs: &[Run], parts: &Parts, topic: &[String]) -> BTreeMap<Vec<Str
     found
 }
 
+/// The candidate that brings most together, of several parts.
 fn best(
     candidates: &BTreeMap<Vec<String>, Candidate>,
     free: &[Option<Run>],
     themes: &[Theme],
 ) -> Option<(String, Vec<usize>)> {
     let mut best: Option<(f64, &Candidate, Vec<usize>)> = None;
-    for candidate in
-        candidates.values().filter(|one| !themes.iter().any(|theme| theme.heading == one.heading))
-    {
+    for candidate in candidates.values() {
         let members: Vec<usize> =
             candidate.runs.iter().copied().filter(|index| free[*index].is_some()).collect();
         #[allow(clippy::cast_precision_loss, reason = "counts of sentences")]
         let share = candidate.runs.len() as f64 / free.len().max(1) as f64;
-        if members.len() < FEWEST || (share > WIDEST && free.len() > 2 * FEWEST) {
-            continue;
-        }
+        let taken = themes.iter().any(|theme| theme.heading == candidate.heading);
         let held = || members.iter().filter_map(|index| free[*index].as_ref());
         let parts: BTreeSet<usize> = held().map(|run| run.first().parts[0]).collect();
+        if taken || members.len() < FEWEST || share > WIDEST || parts.len() < 2 {
+            continue;
+        }
         #[allow(clippy::cast_precision_loss, reason = "few parts")]
-        let across = 1.0 + ACROSS * (parts.len() - 1) as f64;
-        let score = held().map(Run::value).sum::<f64>() * candidate.worth * across;
+        let score = held().map(Run::value).sum::<f64>() * candidate.worth * (parts.len() - 1) as f64;
         if best.as_ref().is_none_or(|(known, ..)| score > *known) {
             best = Some((score, candidate, members));
         }
     }
     best.map(|(_, candidate, members)| (candidate.heading.clone(), members))
-}
-
-/// What is left joins the theme that is most like it, or gets one named after its part; a single run stays by itself.
-fn join_the_rest(
-    left: impl Iterator<Item = Run>,
-    themes: &mut Vec<Theme>,
-    parts: &Parts,
-    topic: &[String],
-) -> Vec<Run> {
-    let mut by_part: BTreeMap<usize, Vec<Run>> = BTreeMap::new();
-    for run in left {
-        let nearness = |theme: &Theme| theme.runs.iter().map(|other| run.likeness(other)).fold(0.0, f64::max);
-        let scored = themes.iter().map(nearness).enumerate().filter(|(_, nearness)| *nearness >= ALIKE);
-        let nearest = scored.max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)));
-        match nearest {
-            Some((theme, _)) => themes[theme].runs.push(run),
-            None => by_part.entry(run.first().parts[0]).or_default().push(run),
-        }
-    }
-    let mut rest = Vec::new();
-    for (part, runs) in by_part {
-        let heading = presentable(&parts.texts[part].topic, topic);
-        let known =
-            heading.as_ref().and_then(|heading| themes.iter().position(|theme| theme.heading == *heading));
-        match (known, heading) {
-            (Some(theme), _) => themes[theme].runs.extend(runs),
-            (None, Some(heading)) if runs.len() >= FEWEST => themes.push(Theme { heading, runs }),
-            _ => rest.extend(runs),
-        }
-    }
-    rest
 }
