@@ -14,14 +14,18 @@ use ackord_entities::jobs::{SubConfig, SuperSynthesis, Synthesis, Visibility};
 use ackord_entities::queue::job;
 use ackord_entities::testing::TestDatabase;
 use ackord_graph::import::{Import, ImportOptions};
-use ackord_graph::synthesis::{Brief, ExtractiveProducer, NoText, TextProducer, Written, ask, ask_super};
+use ackord_graph::synthesis::{
+    Brief, ExtractiveProducer, GraphPlanner, NoText, TextProducer, Written, ask, ask_super, start,
+};
 use ackord_producer::syntheses::{RegenerateError, Regenerated, regenerate};
 use ackord_producer::{Publish, enqueue};
 use async_trait::async_trait;
 use sea_orm::{DbBackend, EntityTrait as _};
 use tokio::sync::Notify;
 
+use super::super_synthesis::divide;
 use super::{RecombinationHandler, RegenerationHandler, SuperSynthesisHandler, SynthesisHandler};
+use crate::handler::Tx;
 use crate::registry::Registry;
 use crate::testing::{Stage, eventually};
 
@@ -93,7 +97,7 @@ pub(super) fn registry(writer: &Arc<Scripted>) -> Registry {
     let producer = Arc::clone(writer) as Arc<dyn TextProducer>;
     Registry::new()
         .with(SynthesisHandler::new(Arc::clone(&producer)))
-        .with(RegenerationHandler::new(producer, Arc::new(ackord_graph::synthesis::GraphPlanner)))
+        .with(RegenerationHandler::new(producer, Arc::new(GraphPlanner)))
         .with(SuperSynthesisHandler::default())
         .with(RecombinationHandler::default())
 }
@@ -104,6 +108,18 @@ pub(super) async fn import(database: &Database, graph: &str, name: &str, text: &
     let options = ImportOptions { graph: graph.to_owned(), ..ImportOptions::default() };
     let report = Import::new(database.clone(), options).run(&[folder.path().to_owned()]).await.unwrap();
     assert_eq!(report.taken, 1);
+}
+
+/// Asks for `asked` with the job `job` and plans it, as its worker would: its parts are pending.
+pub(super) async fn planned(database: &Database, asked: &SuperSynthesis, job: JobId) -> SynthesisId {
+    let fan_out = divide(database.read(), &GraphPlanner, asked).await.unwrap();
+    let tx = database.begin().await.unwrap();
+    let now = database.clock().now(&tx).await.unwrap();
+    let id = ask_super(&tx, asked, job, now).await.unwrap();
+    start(&tx, id, job, now).await.unwrap().unwrap();
+    fan_out.publish(id, job, asked, &Publish::at(now), &Tx::new(&tx, now)).await.unwrap();
+    tx.commit().await.unwrap();
+    id
 }
 
 /// A private super-synthesis of Anna's with these parts.

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ackord_entities::database::Database;
 use ackord_entities::envelope::Message;
 use ackord_entities::graph::node::Visibility;
 use ackord_entities::graph::synthesis::State;
+use ackord_entities::graph::synthesis_link::Part;
 use ackord_entities::graph::{synthesis_link, synthesis_version};
 use ackord_entities::ids::{JobId, SynthesisId};
 use ackord_entities::jobs::{Job, Regeneration, SuperSynthesis, Synthesis};
@@ -13,11 +15,12 @@ use ackord_graph::synthesis::{Parts, Written};
 use ackord_producer::Publish;
 use ackord_producer::syntheses::remove;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, DbBackend};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::jobs::world::{GLACIERS, World, about, import, registry};
+use crate::jobs::world::{GLACIERS, World, about, import, planned, registry};
+use crate::jobs::writing::give_up;
 use crate::testing::{StageOptions, eventually};
 
 /// Fails as often as it is told, then combines as the default does. Says when it is asked, and may be held.
@@ -132,6 +135,51 @@ async fn several_parts_that_are_written_again_are_combined_together(
     world.stage.stop().await;
 }
 
+/// Ends `part` badly in a transaction that is not committed yet.
+async fn end(database: &Database, part: &Part) -> DatabaseTransaction {
+    let tx = database.begin().await.unwrap();
+    let now = database.clock().now(&tx).await.unwrap();
+    let failure = Failure::new("test", "on purpose");
+    let job = part.job_id.unwrap();
+    give_up(part.sub_id, job, &failure, &Publish::at(now), &Tx::new(&tx, now)).await.unwrap();
+    tx
+}
+
+/// Whether a transaction on this database waits for another one's lock.
+async fn somebody_waits(database: &Database) -> bool {
+    let sql = "SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid \
+               WHERE NOT l.granted AND a.datname = current_database()";
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    let row = database.read().query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index::<i64>(0).unwrap() > 0
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_two_parts_that_end_in_overlapping_transactions_the_later_one_sees_the_other(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(world) = World::new(backend).await else { return };
+    let database = world.stage.database.clone();
+    let id = planned(&database, &about(&["Leases", "The outbox"]), JobId::new()).await;
+    let parts = world.parts(id).await;
+    let first = end(&database, &parts[0]).await;
+    let later = tokio::spawn({
+        let (database, part) = (database.clone(), parts[1].clone());
+        async move { end(&database, &part).await.commit().await.unwrap() }
+    });
+    // SQLite does not even begin the other one.
+    if backend == DbBackend::Postgres {
+        eventually("the later one waits, or is through", async || {
+            (later.is_finished() || somebody_waits(&database).await).then_some(())
+        })
+        .await;
+    }
+    first.commit().await.unwrap();
+    later.await.unwrap();
+    assert_eq!(world.jobs_of(Recombination::KIND).await.len(), 1);
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_of_several_that_end_together_are_in_nobodys_way(
@@ -175,7 +223,7 @@ async fn parts_of_several_that_end_together_are_in_nobodys_way(
     let jobs = world.jobs_of(Regeneration::KIND).await;
     assert!(jobs.iter().all(|job| job.state == JobState::Succeeded && job.attempt == 1));
     if backend == DbBackend::Postgres {
-        let statement = sea_orm::Statement::from_string(
+        let statement = Statement::from_string(
             backend,
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
         );

@@ -130,8 +130,14 @@ impl Text {
     }
 
     fn sentence(&mut self, statement: &Statement) -> String {
-        let citations: Vec<Citation> =
-            statement.facts.iter().map(|fact| (self.number(*fact), *fact)).collect();
+        let mut citations: Vec<Citation> = Vec::new();
+        for fact in &statement.facts {
+            let number = self.number(*fact);
+            // A source that says it twice is one witness.
+            if !citations.iter().any(|(known, _)| *known == number) {
+                citations.push((number, *fact));
+            }
+        }
         cite_markdown(&statement.markdown, &citations)
     }
 

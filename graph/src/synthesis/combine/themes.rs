@@ -16,7 +16,7 @@ use crate::text::terms_of;
 /// Runs that begin the text, at most: one of each of the first parts.
 const LEAD: usize = 4;
 /// Headings across parts, at most.
-const MOST_ACROSS: usize = 3;
+const MOST_ACROSS: usize = 2;
 /// Runs that such a heading needs under it, and the share of all that it may have at most.
 const FEWEST: usize = 3;
 const WIDEST: f64 = 0.25;
