@@ -32,8 +32,9 @@ pub struct Model {
 impl ActiveModelBehavior for ActiveModel {}
 
 /// How a super-synthesis came to its parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, serde::Serialize)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
+#[serde(rename_all = "snake_case")]
 pub enum Planning {
     /// Whoever asked for it named them.
     #[sea_orm(string_value = "given")]

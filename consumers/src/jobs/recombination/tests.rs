@@ -103,12 +103,16 @@ async fn several_parts_that_are_written_again_are_combined_together(
 ) {
     let Some((mut world, combiner)) = unsteady(backend).await else { return };
     let topics = ["Leases", "The outbox", "Expired leases"];
-    topics.iter().for_each(|topic| world.writer.fail(topic));
+    for topic in topics {
+        world.writer.fail(topic);
+    }
     world.stage.start(StageOptions::default());
     let (id, _) = world.ask_super(&about(&topics)).await;
     world.quiet().await;
     assert_eq!(world.row(id).await.error_code.as_deref(), Some("all_parts_failed"));
-    topics.iter().for_each(|topic| world.writer.heal(topic));
+    for topic in topics {
+        world.writer.heal(topic);
+    }
 
     // The first comes back, and while it is combined the two others do.
     combiner.hold.store(1, Ordering::SeqCst);
@@ -187,7 +191,9 @@ async fn parts_of_several_that_end_together_are_in_nobodys_way(
 ) {
     let Some(mut world) = World::new(backend).await else { return };
     let topics = ["Leases", "The outbox", "Expired leases", "Refused messages"];
-    topics.iter().for_each(|topic| world.writer.fail(topic));
+    for topic in topics {
+        world.writer.fail(topic);
+    }
     world.stage.start(StageOptions::default());
     let mut parts = Vec::new();
     for topic in topics {
@@ -201,7 +207,9 @@ async fn parts_of_several_that_end_together_are_in_nobodys_way(
         wholes.push(world.ask_super(&job).await.0);
     }
     world.quiet().await;
-    topics.iter().for_each(|topic| world.writer.heal(topic));
+    for topic in topics {
+        world.writer.heal(topic);
+    }
     let held: Vec<_> = topics.iter().map(|topic| world.writer.hold(topic)).collect();
     let before = world.writer.written.lock().unwrap().len();
     for part in &parts {

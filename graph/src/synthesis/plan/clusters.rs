@@ -1,6 +1,6 @@
 //! A planner without a model: it divides the topic's neighbourhood into clusters of nodes that the same facts speak of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ackord_entities::ids::NodeId;
 use ackord_entities::jobs::SubConfig;
@@ -65,12 +65,11 @@ struct Ties(BTreeMap<(NodeId, NodeId), f64>);
 
 impl Ties {
     fn of(ground: &Ground, nodes: &[&GroundNode]) -> Self {
-        let known: HashMap<NodeId, ()> = nodes.iter().map(|node| (node.node.id, ())).collect();
+        let known: HashSet<NodeId> = nodes.iter().map(|node| node.node.id).collect();
         let mut alone: HashMap<NodeId, f64> = HashMap::new();
         let mut together: BTreeMap<(NodeId, NodeId), f64> = BTreeMap::new();
         for (fact, score) in &ground.facts {
-            let mentioned: Vec<NodeId> =
-                fact.nodes.iter().copied().filter(|id| known.contains_key(id)).collect();
+            let mentioned: Vec<NodeId> = fact.nodes.iter().copied().filter(|id| known.contains(id)).collect();
             for (index, one) in mentioned.iter().enumerate() {
                 *alone.entry(*one).or_default() += score;
                 for other in &mentioned[index + 1..] {
@@ -83,7 +82,7 @@ impl Ties {
             *weight /= (of(&pair.0) * of(&pair.1)).sqrt();
         }
         for (pair, weight) in &ground.edges {
-            if known.contains_key(&pair.0) && known.contains_key(&pair.1) {
+            if known.contains(&pair.0) && known.contains(&pair.1) {
                 *together.entry(*pair).or_default() += EDGE * weight;
             }
         }

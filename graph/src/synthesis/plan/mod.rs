@@ -55,7 +55,6 @@ pub struct Request<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// How the parts were come by.
-    #[serde(serialize_with = "as_text")]
     pub planning: Planning,
     /// Who found them.
     pub planner: String,
@@ -63,10 +62,6 @@ pub struct Plan {
     pub reason: Option<String>,
     /// The parts: at least one.
     pub parts: Vec<SubConfig>,
-}
-
-fn as_text<S: serde::Serializer>(planning: &Planning, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&sea_orm::ActiveEnum::to_value(planning))
 }
 
 /// Divides the topic of `request`: into the parts that were given, else into those that `planner` finds in the graph. When
