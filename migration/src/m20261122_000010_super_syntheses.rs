@@ -27,7 +27,7 @@ impl MigrationTrait for Migration {
 }
 
 const UP: [&str; 4] = [
-    // A row of its own beside the one in write_syntheses: it is what the end of a part locks (docs/adr/0015-fan-in.md).
+    // A row of its own beside the one in write_syntheses: it is what the end of a part locks (docs/adr/0014-fan-in.md).
     "CREATE TABLE write_super_syntheses (
         id $uuid NOT NULL PRIMARY KEY REFERENCES write_syntheses (id) ON DELETE CASCADE,
         planning text CHECK (planning IN ('given', 'graph', 'fallback')),

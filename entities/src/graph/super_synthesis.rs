@@ -1,6 +1,6 @@
 //! Super-syntheses: how each was planned. The rest of what they are stands in `write_syntheses`, as for every synthesis.
 //!
-//! The row is also what is locked before anything is decided about the parts, see `docs/adr/0015-fan-in.md`.
+//! The row is also what is locked before anything is decided about the parts, see `docs/adr/0014-fan-in.md`.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,6 +1,6 @@
 //! A super-synthesis in the database: its request, its plan with its parts, and what its parts were combined to.
 //!
-//! Everything here runs in the caller's transaction. In which order rows are locked stands in `docs/adr/0015-fan-in.md`.
+//! Everything here runs in the caller's transaction. In which order rows are locked stands in `docs/adr/0014-fan-in.md`.
 
 use ackord_entities::database::Sql;
 use ackord_entities::graph::node::{self, NodeType};

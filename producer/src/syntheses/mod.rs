@@ -2,7 +2,7 @@
 //!
 //! Everything here takes the caller's transaction and locks in one order, so that no two of them wait for each other: a
 //! synthesis's own row, then the rows of its super-syntheses in `write_super_syntheses` by id, then dedup keys, then the rows of
-//! the super-syntheses in `write_syntheses`. Why, and who else locks them, stands in `docs/adr/0015-fan-in.md`.
+//! the super-syntheses in `write_syntheses`. Why, and who else locks them, stands in `docs/adr/0014-fan-in.md`.
 
 mod fan_in;
 mod regenerate;
