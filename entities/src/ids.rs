@@ -22,6 +22,7 @@ macro_rules! typed_id {
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema,
             sea_orm::DeriveValueType,
         )]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -82,6 +83,10 @@ typed_id!(
 typed_id!(
     /// A row of `dead_letters`.
     DeadLetterId
+);
+typed_id!(
+    /// A row of `api_tokens`.
+    ApiTokenId
 );
 typed_id!(
     /// A row of `audit`.

@@ -3,6 +3,7 @@
 //! A migration that has been released is never edited; a change of the schema is a new migration. This crate depends on
 //! none of the others, so that an entity may change without changing history.
 
+mod audit;
 mod dialect;
 mod m20261120_000001_queue;
 mod m20261120_000002_graph;
@@ -14,6 +15,7 @@ mod m20261121_000007_suspect_starters;
 mod m20261121_000008_searches;
 mod m20261122_000009_outbox_by_kind;
 mod m20261122_000010_super_syntheses;
+mod m20261122_000011_api_tokens;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -36,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000008_searches::Migration),
             Box::new(m20261122_000009_outbox_by_kind::Migration),
             Box::new(m20261122_000010_super_syntheses::Migration),
+            Box::new(m20261122_000011_api_tokens::Migration),
         ]
     }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 use ackord_entities::database::Database;
 use ackord_entities::jobs::{KindSpec, OnDuplicate, catalogue};
 use ackord_entities::queue::idempotency::{self, Known};
+use ackord_producer::story::JobView;
 use ackord_producer::{Enqueued, Publish, enqueue_json};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::jobs::{JobView, exit_of, sentence, wait_for};
+use super::jobs::{exit_of, sentence, wait_for};
 use super::payload;
 use crate::exit::Exit;
 use crate::problem::Problem;

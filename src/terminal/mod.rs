@@ -2,10 +2,9 @@
 
 pub(crate) mod diff;
 mod table;
-mod times;
 
+pub(crate) use ackord_producer::story::{ago, clock_time, length, moment};
 pub(crate) use table::{Column, table};
-pub(crate) use times::{ago, clock_time, length, moment};
 
 use std::io::{self, BufRead, IsTerminal, Write};
 

@@ -19,7 +19,8 @@ pub struct Model {
     pub at: DateTime<Utc>,
     /// Who.
     pub actor: String,
-    /// What: `cancel`, `retry`, `replay`, `discard`, `stop`, `pause`, `resume`.
+    /// What: `cancel`, `retry`, `replay`, `discard`, `stop`, `pause`, `resume`, `create`, `revoke`, `change`,
+    /// `delete`.
     pub verb: String,
     /// What it was done to.
     pub subject_type: SubjectType,
@@ -50,6 +51,12 @@ pub enum SubjectType {
     /// A replay run.
     #[sea_orm(string_value = "replay_run")]
     ReplayRun,
+    /// A synthesis.
+    #[sea_orm(string_value = "synthesis")]
+    Synthesis,
+    /// A token of the HTTP API, by its name.
+    #[sea_orm(string_value = "api_token")]
+    ApiToken,
 }
 
 /// A deed about to be written.

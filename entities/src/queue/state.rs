@@ -48,7 +48,8 @@ impl fmt::Display for JobState {
 }
 
 /// The state shown to people: the stored one, told apart by what the outbox says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = JobState))]
 #[serde(rename_all = "snake_case")]
 pub enum ShownState {
     /// Published for later.
@@ -87,6 +88,19 @@ impl ShownState {
             (JobState::Pending, Some((Cause::Retry | Cause::LeaseExpired, false))) => Self::Retrying,
             (JobState::Pending, Some((Cause::Deferral, false))) => Self::Deferred,
             (JobState::Pending, Some((_, false))) => Self::Scheduled,
+        }
+    }
+
+    /// The stored state behind it.
+    #[must_use]
+    pub fn stored(self) -> JobState {
+        match self {
+            Self::Scheduled | Self::Retrying | Self::Deferred | Self::Queued => JobState::Pending,
+            Self::Running => JobState::Running,
+            Self::Succeeded => JobState::Succeeded,
+            Self::Failed => JobState::Failed,
+            Self::Dead => JobState::Dead,
+            Self::Cancelled => JobState::Cancelled,
         }
     }
 }

@@ -4,13 +4,16 @@
 mod jobs;
 mod kinds;
 mod letters;
+mod tokens;
 
 pub use jobs::{CancelOutcome, RetryOutcome, cancel, retry_now};
 pub use kinds::{pause, resume};
 pub use letters::{
-    Edit, Patch, PatchError, Prepared, ReplayError, Replayed, ResumeOutcome, RunRequest, Started,
-    StopOutcome, Why, discard, give_lives, prepare, replay, resume_run, start_run, stop_run,
+    Changed, Checked, Edit, Failing, Patch, PatchError, Prepared, ReplayError, Replayed, ResumeOutcome,
+    RunRequest, Started, StopOutcome, Why, check_patch, discard, give_lives, payload_diff, prepare, replay,
+    resume_run, start_run, stop_run,
 };
+pub use tokens::{Secret, TokenRequest, create_token, revoke_token};
 
 use ackord_entities::queue::audit::{Deed, SubjectType};
 

@@ -7,8 +7,3 @@ use crate::terminal::diff;
 pub(super) fn of_payloads(before: &str, after: &str) -> String {
     diff::whole(&pretty_text(before), &pretty_text(after))
 }
-
-/// The same for scripts: a unified diff.
-pub(super) fn unified(before: &str, after: &str) -> String {
-    diff::unified(("before", &pretty_text(before)), ("after", &pretty_text(after)))
-}

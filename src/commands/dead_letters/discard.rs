@@ -2,11 +2,11 @@
 
 use ackord_entities::queue::dead_letter;
 use ackord_producer::operate;
+use ackord_producer::story::{Audience, GroupView};
 use serde::Serialize;
 
 use super::list::groups_table;
 use super::select::{SelectionArgs, confirm, letters};
-use super::view::GroupView;
 use crate::exit::Exit;
 use crate::session::{OperatorArgs, Session};
 
@@ -53,7 +53,8 @@ impl DiscardArgs {
         if let (Some(filter), false) = (&selected.filter, selected.ids.is_empty()) {
             let now = database.clock().now(database.read()).await?;
             let groups = dead_letter::groups(database.read(), filter, GROUPS).await?;
-            let groups: Vec<GroupView> = groups.into_iter().map(GroupView::from).collect();
+            let groups: Vec<GroupView> =
+                groups.into_iter().map(|group| GroupView::new(group, Audience::Operators)).collect();
             session.terminal.say(&groups_table(&groups, now))?;
             if !self.dry_run {
                 confirm(session, self.yes, &format!("Discard {}?", letters(selected.ids.len())))?;

@@ -3,12 +3,13 @@
 use ackord_entities::database::Database;
 use ackord_entities::ids::DeadLetterId;
 use ackord_entities::queue::dead_letter::{self, Filter, Group, LetterState, Reason};
+use ackord_producer::story::{Audience, GroupView, LetterView};
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::select::{FilterArgs, parse_reason};
-use super::view::{GroupView, LetterView, state_word};
+use super::view::state_word;
 use crate::commands::page::{PageArgs, older};
 use crate::exit::Exit;
 use crate::session::Session;
@@ -86,7 +87,10 @@ impl ListArgs {
         filter.before = self.page.before;
         let mut rows = dead_letter::list(database.read(), &filter, self.page.rows()).await?;
         let next_before = self.page.cut(&mut rows, |row| row.id);
-        let page = Page { dead_letters: rows.into_iter().map(LetterView::from).collect(), next_before };
+        let page = Page {
+            dead_letters: rows.into_iter().map(|row| LetterView::new(row, Audience::Operators)).collect(),
+            next_before,
+        };
         session.terminal.answer(&page, || text(&page, now))?;
         Ok(Exit::Success)
     }
@@ -96,7 +100,10 @@ impl ListArgs {
         let limit = usize::from(self.page.limit);
         let more = groups.len() > limit;
         groups.truncate(limit);
-        Ok(Groups { groups: groups.into_iter().map(GroupView::from).collect(), more })
+        Ok(Groups {
+            groups: groups.into_iter().map(|group| GroupView::new(group, Audience::Operators)).collect(),
+            more,
+        })
     }
 }
 
@@ -163,7 +170,7 @@ pub(super) fn groups_table(groups: &[GroupView], now: DateTime<Utc>) -> String {
             group.error_code.clone(),
             ago(group.first_failed_at, now),
             ago(group.last_failed_at, now),
-            group.example.lines().next().unwrap_or_default().to_owned(),
+            group.example.iter().flat_map(|example| example.lines()).next().unwrap_or_default().to_owned(),
         ]
     };
     table(&columns, groups.iter().map(row).collect())

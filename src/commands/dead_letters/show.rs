@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use ackord_entities::ids::DeadLetterId;
 use ackord_entities::queue::dead_letter::{self, LetterState};
+use ackord_producer::story::WholeLetter;
 use serde_json::Value;
 
 use super::no_such_letter;
-use super::view::{WholeLetter, state_word};
+use super::view::state_word;
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::terminal::{bold, dim, moment};

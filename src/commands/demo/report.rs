@@ -7,6 +7,7 @@ use ackord_entities::graph::synthesis::State;
 use ackord_entities::queue::state::ShownState;
 use ackord_graph::import::Report;
 use ackord_graph::synthesis::StoredText;
+use ackord_producer::story::Story;
 use sea_orm::ActiveEnum;
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use super::documents::Documents;
 use super::missing::Missing;
 use super::texts::Text;
 use super::whole::{Outcome, Whole};
-use crate::commands::jobs::{Story, timeline_lines};
+use crate::commands::jobs::{self, timeline_lines};
 use crate::commands::synthesis::{compared, stored_text};
 use crate::terminal::{bad, bold, dim, good, length};
 
@@ -152,7 +153,7 @@ pub(super) fn failed(texts: &[Text]) -> String {
 /// Whatever the database answers.
 pub(super) async fn story(database: &Database, texts: &[Text]) -> anyhow::Result<Option<Story>> {
     match texts.iter().find(|text| text.written().is_some()).or(texts.first()) {
-        Some(text) => Story::read(database, text.job.id).await,
+        Some(text) => Ok(jobs::story(database, text.job.id).await?),
         None => Ok(None),
     }
 }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use ackord_entities::database::Database;
 use ackord_entities::ids::{GraphId, JobId, SynthesisId};
 use ackord_graph::synthesis::{Stored, StoredText, id_of, load};
+use ackord_producer::story::JobView;
 
 use super::Asked;
-use crate::commands::jobs::JobView;
 
 /// A text that was asked for, and what came of it.
 pub(super) struct Text {

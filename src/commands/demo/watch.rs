@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::job;
+use ackord_producer::story::{Audience, JobView};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::Asked;
-use crate::commands::jobs::JobView;
 use crate::terminal::Terminal;
 
 /// Between two looks at the jobs.
@@ -34,7 +34,9 @@ pub(super) async fn all(
             // Removed by a retention meanwhile: as ended as can be.
             let Some(row) = job::find(database.read(), id).await? else { continue };
             let now = database.clock().now(database.read()).await?;
-            let view = JobView::of_all(database, std::slice::from_ref(&row), now).await?.remove(0);
+            let view = JobView::of_all(database, std::slice::from_ref(&row), Audience::Operators, now)
+                .await?
+                .remove(0);
             bars.show(&view);
             if row.state.is_end() {
                 ended.insert(id, view);

@@ -4,11 +4,12 @@ use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::job::{self, Filter};
 use ackord_entities::queue::state::{JobState, ShownState};
+use ackord_producer::story::{Audience, JobView};
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::view::{JobView, coloured};
+use super::view::coloured;
 use crate::commands::page::{PageArgs, older};
 use crate::exit::Exit;
 use crate::session::Session;
@@ -66,18 +67,6 @@ impl StateName {
             Self::Cancelled => ShownState::Cancelled,
         }
     }
-
-    /// The stored state behind it.
-    fn stored(self) -> JobState {
-        match self {
-            Self::Scheduled | Self::Retrying | Self::Deferred | Self::Queued => JobState::Pending,
-            Self::Running => JobState::Running,
-            Self::Succeeded => JobState::Succeeded,
-            Self::Failed => JobState::Failed,
-            Self::Dead => JobState::Dead,
-            Self::Cancelled => JobState::Cancelled,
-        }
-    }
 }
 
 /// One page. The JSON is a stable interface.
@@ -101,7 +90,7 @@ impl ListArgs {
     async fn page(&self, database: &Database, now: DateTime<Utc>) -> anyhow::Result<Page> {
         let limit = usize::from(self.page.limit);
         let shown: Vec<ShownState> = self.state.iter().map(|state| state.shown()).collect();
-        let mut states: Vec<JobState> = self.state.iter().map(|state| state.stored()).collect();
+        let mut states: Vec<JobState> = shown.iter().map(|state| state.stored()).collect();
         states.dedup();
         let mut filter = Filter {
             kind: self.kind.clone(),
@@ -113,7 +102,7 @@ impl ListArgs {
         let mut jobs = Vec::new();
         loop {
             let rows = job::list(database.read(), &filter, self.page.rows()).await?;
-            let views = JobView::of_all(database, &rows, now).await?;
+            let views = JobView::of_all(database, &rows, Audience::Operators, now).await?;
             jobs.extend(views.into_iter().filter(|job| shown.is_empty() || shown.contains(&job.state)));
             if rows.len() <= limit || jobs.len() > limit {
                 break;

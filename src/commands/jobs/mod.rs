@@ -3,15 +3,10 @@
 mod list;
 mod operate;
 mod show;
-mod story;
-mod timeline;
 mod view;
 mod wait;
-mod why;
 
-pub(crate) use show::timeline_lines;
-pub(crate) use story::Story;
-pub(crate) use view::JobView;
+pub(crate) use show::{story, timeline_lines};
 pub(crate) use wait::{exit_of, sentence, wait_for};
 
 use ackord_entities::ids::JobId;

@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 
+use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
+use ackord_producer::story::{Audience, Event, JobView, Story};
 use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
 
 use super::no_such_job;
-use super::story::Story;
-use super::timeline::Event;
-use super::view::{JobView, coloured};
+use super::view::coloured;
 use crate::exit::Exit;
-use crate::session::Session;
+use crate::lock;
+use crate::session::{Session, sqlite_file};
 use crate::terminal::{ago, bold, clock_time, dim, length, moment, waiting};
 
 /// Longer payloads are cut in the text; the JSON has all of it.
@@ -18,9 +20,18 @@ const SHOWN_PAYLOAD: usize = 2_000;
 
 pub(super) async fn run(session: &Session, id: JobId) -> anyhow::Result<Exit> {
     let database = session.database().await?;
-    let story = Story::read(&database, id).await?.ok_or_else(|| no_such_job(id))?;
+    let story = story(&database, id).await?.ok_or_else(|| no_such_job(id))?;
     session.terminal.answer(&story, || story_text(&story))?;
     Ok(Exit::Success)
+}
+
+/// The story of a job for operators; `None` if there is no such job.
+///
+/// # Errors
+/// Whatever the database answers.
+pub(crate) async fn story(database: &Database, id: JobId) -> Result<Option<Story>, DbErr> {
+    let worker = sqlite_file(database).map(|path| lock::holder(path).is_some());
+    Story::read(database, id, Audience::Operators, worker).await
 }
 
 /// The story for people.

@@ -6,10 +6,11 @@ use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
 use ackord_entities::queue::job;
 use ackord_entities::queue::state::ShownState;
+use ackord_producer::story::{Audience, JobView};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::no_such_job;
-use super::view::{JobView, coloured};
+use super::view::coloured;
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::session::Session;
@@ -68,7 +69,8 @@ pub(crate) async fn wait_for(
     loop {
         let row = job::find(database.read(), id).await?.ok_or_else(|| no_such_job(id))?;
         let now = database.clock().now(database.read()).await?;
-        let view = JobView::of_all(database, std::slice::from_ref(&row), now).await?.remove(0);
+        let view =
+            JobView::of_all(database, std::slice::from_ref(&row), Audience::Operators, now).await?.remove(0);
         if row.state.is_end() {
             spinner.finish_and_clear();
             return Ok(view);

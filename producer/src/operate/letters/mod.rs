@@ -3,6 +3,7 @@
 //! A letter is read and checked ([`prepare`]) without a transaction; [`give_lives`] then writes in sets what becomes of many. One
 //! letter goes that way at once ([`replay`]), many as a run ([`start_run`]) whose job sends them out little by little.
 
+mod check;
 mod discard;
 mod error;
 mod lives;
@@ -10,6 +11,7 @@ mod patch;
 mod prepare;
 mod run;
 
+pub use check::{Changed, Checked, Failing, check_patch, payload_diff};
 pub use discard::discard;
 pub use error::ReplayError;
 pub use lives::{Replayed, Why, give_lives};

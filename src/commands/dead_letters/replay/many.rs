@@ -2,16 +2,17 @@
 
 use ackord_entities::database::Database;
 use ackord_entities::ids::ReplayRunId;
+use ackord_entities::jobs::catalogue;
 use ackord_entities::queue::dead_letter;
-use ackord_producer::operate::{Patch, RunRequest, Started, start_run};
+use ackord_producer::operate::{Checked, Patch, RunRequest, Started, check_patch, start_run};
+use ackord_producer::story::{Audience, GroupView, RunView};
 use serde::Serialize;
 
 use super::ReplayArgs;
-use super::check::{Checked, check};
+use super::check::{changes, counts, insist};
 use crate::commands::dead_letters::list::groups_table;
-use crate::commands::dead_letters::runs::{RunView, wait_for_run};
+use crate::commands::dead_letters::runs::{RunText, known, wait_for_run};
 use crate::commands::dead_letters::select::{Selected, confirm, letters};
-use crate::commands::dead_letters::view::GroupView;
 use crate::exit::Exit;
 use crate::session::{Session, ring};
 
@@ -46,7 +47,7 @@ impl ReplayArgs {
         let database = session.database().await?;
         let selected = self.selection.select(&database).await?;
         let checked = match patch {
-            Some(patch) => Some(check(&database, patch, &selected.ids).await?),
+            Some(patch) => Some(check_patch(&database, &catalogue(), patch, &selected.ids).await?),
             None => None,
         };
         preview(session, &database, &selected, checked.as_ref()).await?;
@@ -54,7 +55,7 @@ impl ReplayArgs {
             return answer_plan(session, &database, &selected, checked).await;
         }
         if let Some(checked) = &checked {
-            checked.insist()?;
+            insist(checked)?;
         }
         if !selected.ids.is_empty() && (selected.filter.is_some() || patch.is_some()) {
             confirm(session, self.yes, &format!("Replay {}?", letters(selected.ids.len())))?;
@@ -130,7 +131,7 @@ impl ReplayArgs {
             session.terminal.answer(&Done { run: Some(view), changed }, || sentence)?;
             return Ok(exit);
         }
-        let view = RunView::of(database, run).await?;
+        let view = known(database, run).await?;
         session.terminal.answer(&Done { run: Some(view), changed }, || {
             format!("{text}\nackord dead-letters runs wait {run}")
         })?;
@@ -144,7 +145,7 @@ async fn answer_plan(
     selected: &Selected,
     checked: Option<Checked>,
 ) -> anyhow::Result<Exit> {
-    let fits = checked.as_ref().map_or(Ok(()), Checked::insist);
+    let fits = checked.as_ref().map_or(Ok(()), insist);
     let plan = Plan {
         dry_run: true,
         letters: selected.ids.len(),
@@ -174,7 +175,7 @@ async fn preview(
         session.terminal.say(&groups_table(&groups(database, selected).await?, now))?;
     }
     if let Some(checked) = checked {
-        session.terminal.say(&format!("{}{}", checked.text, checked.counts()))?;
+        session.terminal.say(&format!("{}{}", changes(checked), counts(checked)))?;
     }
     Ok(())
 }
@@ -182,7 +183,7 @@ async fn preview(
 async fn groups(database: &Database, selected: &Selected) -> anyhow::Result<Vec<GroupView>> {
     let Some(filter) = &selected.filter else { return Ok(Vec::new()) };
     let groups = dead_letter::groups(database.read(), filter, GROUPS).await?;
-    Ok(groups.into_iter().map(GroupView::from).collect())
+    Ok(groups.into_iter().map(|group| GroupView::new(group, Audience::Operators)).collect())
 }
 
 fn were(count: usize) -> String {

@@ -5,13 +5,14 @@ use ackord_entities::ids::{DeadLetterId, JobId};
 use ackord_entities::jobs::catalogue;
 use ackord_entities::queue::dead_letter::{self, LetterState};
 use ackord_entities::queue::job;
-use ackord_producer::operate::{self, Edit, Patch, Prepared, Replayed};
+use ackord_producer::operate::{self, Edit, Patch, Prepared, Replayed, payload_diff};
+use ackord_producer::story::JobView;
 use serde::Serialize;
 
 use super::ReplayArgs;
 use crate::commands::dead_letters::select::confirm;
 use crate::commands::dead_letters::{diff, explain, no_such_letter};
-use crate::commands::jobs::{JobView, exit_of, sentence, wait_for};
+use crate::commands::jobs::{exit_of, sentence, wait_for};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::session::{Session, ring};
@@ -117,7 +118,7 @@ fn show_edit(
     let Some(edited) = &prepared.edited else { return Ok(None) };
     let original = String::from_utf8_lossy(&letter.body);
     session.terminal.say(&diff::of_payloads(&original, edited))?;
-    Ok(Some(diff::unified(&original, edited)))
+    Ok(Some(payload_diff(&original, edited)))
 }
 
 /// Pressed twice: nothing is done, and it is said what became of the first time. Another payload is another wish, though.

@@ -3,7 +3,7 @@
 mod view;
 mod wait;
 
-pub(super) use view::RunView;
+pub(super) use view::RunText;
 pub(super) use wait::wait_for_run;
 
 use std::time::Duration;
@@ -12,6 +12,7 @@ use ackord_entities::database::Database;
 use ackord_entities::ids::ReplayRunId;
 use ackord_entities::queue::replay_run::{self, RunState};
 use ackord_producer::operate::{Operator, ResumeOutcome, StopOutcome, resume_run, stop_run};
+use ackord_producer::story::RunView;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -163,7 +164,7 @@ impl ListArgs {
 
 async fn show(session: &Session, id: ReplayRunId) -> anyhow::Result<Exit> {
     let database = session.database().await?;
-    let run = RunView::of(&database, id).await?;
+    let run = known(&database, id).await?;
     session.terminal.answer(&run, || run.text())?;
     Ok(Exit::Success)
 }
@@ -239,9 +240,17 @@ async fn answer(
     changed: bool,
     text: String,
 ) -> anyhow::Result<Exit> {
-    let run = RunView::of(database, id).await?;
+    let run = known(database, id).await?;
     session.terminal.answer(&Done { run, changed }, || text)?;
     Ok(Exit::Success)
+}
+
+/// The run of that id.
+///
+/// # Errors
+/// There is none; whatever the database answers.
+pub(super) async fn known(database: &Database, id: ReplayRunId) -> anyhow::Result<RunView> {
+    Ok(RunView::of(database, id).await?.ok_or_else(|| no_such_run(id))?)
 }
 
 fn no_such_run(id: ReplayRunId) -> Problem {

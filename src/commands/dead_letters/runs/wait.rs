@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use ackord_entities::database::Database;
 use ackord_entities::ids::ReplayRunId;
 use ackord_entities::queue::replay_run::RunState;
+use ackord_producer::story::RunView;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::RunView;
+use super::{RunText, known};
 use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::terminal::{Terminal, length};
@@ -31,7 +32,7 @@ pub(crate) async fn wait_for_run(
     let mut pause = FIRST_LOOK;
     loop {
         let look = Instant::now();
-        let run = RunView::of(database, id).await?;
+        let run = known(database, id).await?;
         let bar = bar.get_or_insert_with(|| progress(terminal, &run));
         if run.state != RunState::Running {
             bar.finish_and_clear();

@@ -5,17 +5,20 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// `2026-11-20 14:03:38Z`.
-pub(crate) fn moment(time: DateTime<Utc>) -> String {
+#[must_use]
+pub fn moment(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// `14:03:38.123Z`, for the lines of a timeline.
-pub(crate) fn clock_time(time: DateTime<Utc>) -> String {
+#[must_use]
+pub fn clock_time(time: DateTime<Utc>) -> String {
     time.format("%H:%M:%S%.3fZ").to_string()
 }
 
 /// `3m ago`, `in 2h`, `now`.
-pub(crate) fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+#[must_use]
+pub fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let between = now - time;
     if between.abs() < TimeDelta::seconds(1) {
         return "now".to_owned();
@@ -25,7 +28,8 @@ pub(crate) fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
 }
 
 /// `12ms`, `3.4s`, `2m 5s`, `3h 10m`, `2d 4h`: two parts at most.
-pub(crate) fn length(duration: Duration) -> String {
+#[must_use]
+pub fn length(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 if duration.as_millis() == 0 => format!("{:.1}ms", duration.as_secs_f64() * 1000.0),

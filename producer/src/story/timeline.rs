@@ -7,14 +7,19 @@ use chrono::{DateTime, Utc};
 use sea_orm::ActiveEnum;
 use serde::Serialize;
 
+use super::Audience;
+
 /// One event. The codes are a stable interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Event {
-    pub(crate) at: DateTime<Utc>,
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TimelineEvent))]
+pub struct Event {
+    /// When.
+    pub at: DateTime<Utc>,
     /// `published`, `attempt_started`, `attempt_<outcome>`, `dead_letter`, `called_off`, `succeeded`, `failed`, `dead`,
     /// `cancelled`, or an operator's verb.
-    pub(crate) what: String,
-    pub(crate) text: String,
+    pub what: String,
+    /// For people.
+    pub text: String,
 }
 
 /// All that was recorded about a job.
@@ -23,15 +28,16 @@ pub(super) fn timeline(
     attempts: &[attempt::Model],
     letters: &[dead_letter::Model],
     deeds: &[audit::Model],
+    audience: Audience,
 ) -> Vec<Event> {
     let mut events = vec![published(job)];
-    events.extend(attempts.iter().flat_map(of_attempt));
+    events.extend(attempts.iter().flat_map(|attempt| of_attempt(attempt, audience)));
     // An attempt that simply succeeds leaves its start on the job's row only.
     let newest = job.started_at.filter(|start| attempts.iter().all(|attempt| attempt.started_at < *start));
     events.extend(newest.map(|at| event(at, "attempt_started", format!("attempt {} started", job.attempt))));
-    events.extend(letters.iter().map(given_up));
+    events.extend(letters.iter().map(|letter| given_up(letter, audience)));
     events.extend(deeds.iter().map(done_by_operator));
-    events.extend(end(job));
+    events.extend(end(job, audience));
     events.sort_by_key(|event| event.at);
     events
 }
@@ -49,19 +55,19 @@ fn published(job: &job::Model) -> Event {
     event(job.created_at, "published", by)
 }
 
-fn of_attempt(attempt: &attempt::Model) -> Vec<Event> {
+fn of_attempt(attempt: &attempt::Model, audience: Audience) -> Vec<Event> {
     let number = attempt.attempt;
     let mut events = vec![event(
         attempt.started_at,
         "attempt_started",
-        format!("attempt {number} started on {}", attempt.worker),
+        match audience {
+            Audience::Operators => format!("attempt {number} started on {}", attempt.worker),
+            Audience::Everybody => format!("attempt {number} started"),
+        },
     )];
     let Some(ended) = attempt.ended_at else { return events };
-    let why = match (&attempt.error, &attempt.error_code) {
-        (Some(error), Some(code)) => format!(": {error} ({code})"),
-        (Some(error), None) => format!(": {error}"),
-        _ => String::new(),
-    };
+    let error = audience.error(attempt.error.as_ref(), attempt.public_error.as_ref());
+    let why = because(error, attempt.error_code.as_ref());
     let how = match attempt.outcome {
         Outcome::Running => "goes on",
         Outcome::Succeeded => "succeeded",
@@ -79,8 +85,9 @@ fn of_attempt(attempt: &attempt::Model) -> Vec<Event> {
     events
 }
 
-fn given_up(letter: &dead_letter::Model) -> Event {
-    let text = format!("given up as dead letter {} ({}): {}", letter.id, letter.reason, letter.error);
+fn given_up(letter: &dead_letter::Model, audience: Audience) -> Event {
+    let error = audience.error(Some(&letter.error), Some(&letter.public_error));
+    let text = format!("given up as dead letter {} ({}){}", letter.id, letter.reason, because(error, None));
     event(letter.last_failed_at, "dead_letter", text)
 }
 
@@ -89,13 +96,20 @@ fn done_by_operator(deed: &audit::Model) -> Event {
     event(deed.at, &deed.verb, format!("{} by {}{why}", deed.verb, deed.actor))
 }
 
-fn end(job: &job::Model) -> Option<Event> {
+fn end(job: &job::Model, audience: Audience) -> Option<Event> {
     let at = job.finished_at?;
-    let why = match (&job.error, &job.error_code) {
-        (Some(error), Some(code)) => format!(": {error} ({code})"),
-        _ => String::new(),
-    };
+    let error = audience.error(job.error.as_ref(), job.public_error.as_ref());
+    let why = because(error, job.error_code.as_ref());
     Some(event(at, &job.state.to_value(), format!("the job {}{why}", ended_as(job.state))))
+}
+
+fn because(error: Option<&String>, code: Option<&String>) -> String {
+    match (error, code) {
+        (Some(error), Some(code)) => format!(": {error} ({code})"),
+        (Some(error), None) => format!(": {error}"),
+        (None, Some(code)) => format!(" ({code})"),
+        (None, None) => String::new(),
+    }
 }
 
 fn ended_as(state: JobState) -> String {

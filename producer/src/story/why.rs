@@ -7,7 +7,8 @@ use ackord_entities::queue::{lease, outbox, pause};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::terminal::{ago, moment};
+use super::Audience;
+use super::words::{ago, moment};
 
 /// What is known about a job that has not ended.
 #[derive(Clone, Debug)]
@@ -21,16 +22,19 @@ pub(super) struct Circumstances<'a> {
     pub(super) runs_under: Option<&'a lease::Model>,
     /// Whether a worker runs on this database; `None` where that cannot be seen.
     pub(super) worker: Option<bool>,
+    pub(super) audience: Audience,
     pub(super) now: DateTime<Utc>,
 }
 
 /// One reason. The codes are a stable interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Reason {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = WhyNotRunning))]
+pub struct Reason {
     /// `scheduled`, `retrying`, `deferred`, `waits_for_lease`, `refused_by_broker`, `unanswered_by_broker`, `sending`, `with_broker`,
     /// `paused`, `no_worker`, `called_off`, `lease_expired`.
-    pub(crate) code: &'static str,
-    pub(crate) text: String,
+    pub code: &'static str,
+    /// For people.
+    pub text: String,
 }
 
 /// Why the job is not running, the nearest reason first. Empty for one that runs or has ended.
@@ -96,7 +100,8 @@ fn waits_for_time(about: &Circumstances<'_>) -> Option<Reason> {
             reason("retrying", format!("its worker was lost, the next attempt starts at {when}"))
         }
         Cause::Deferral => {
-            let why = message.reason.as_deref().unwrap_or("it came too early");
+            let why = about.audience.only_operators(|| message.reason.as_deref()).flatten();
+            let why = why.unwrap_or("it came too early");
             reason("deferred", format!("deferred until {when}: {why}"))
         }
         Cause::Publish | Cause::Replay | Cause::HandedBack | Cause::Reconcile => {
@@ -106,7 +111,8 @@ fn waits_for_time(about: &Circumstances<'_>) -> Option<Reason> {
 }
 
 fn because(about: &Circumstances<'_>) -> String {
-    match (&about.job.error_code, &about.job.error) {
+    let error = about.audience.error(about.job.error.as_ref(), about.job.public_error.as_ref());
+    match (&about.job.error_code, error) {
         (Some(code), Some(error)) => format!(" because: {error} ({code})"),
         _ => String::new(),
     }
@@ -117,7 +123,8 @@ fn waits_for_broker(about: &Circumstances<'_>) -> Option<Reason> {
         return reason("with_broker", "its message is with the broker, or a worker is at it this moment");
     };
     if message.sends > 0 {
-        let said = message.last_error.as_deref().unwrap_or("it did not say why");
+        let said = about.audience.only_operators(|| message.last_error.as_deref()).flatten();
+        let said = said.unwrap_or("it did not say why");
         return reason(
             "refused_by_broker",
             format!("the broker refused its message {} times, last because: {said}", message.sends),
@@ -129,7 +136,10 @@ fn waits_for_broker(about: &Circumstances<'_>) -> Option<Reason> {
     if let Some(said) = &message.last_error {
         return reason(
             "unanswered_by_broker",
-            format!("its message is sent again when the broker answers: {said}"),
+            match about.audience {
+                Audience::Operators => format!("its message is sent again when the broker answers: {said}"),
+                Audience::Everybody => "its message is sent again when the broker answers".to_owned(),
+            },
         );
     }
     reason("sending", "its message is about to be sent to the broker")
@@ -227,6 +237,7 @@ mod tests {
             waits_for: None,
             runs_under: None,
             worker,
+            audience: Audience::Operators,
             now: DateTime::<Utc>::UNIX_EPOCH,
         })
     }
@@ -304,6 +315,7 @@ mod tests {
             waits_for: Some(&lease),
             runs_under: None,
             worker: None,
+            audience: Audience::Operators,
             now: DateTime::<Utc>::UNIX_EPOCH,
         });
         assert_eq!(codes(&told), ["waits_for_lease", "deferred", "paused"]);
