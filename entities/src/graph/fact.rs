@@ -201,6 +201,25 @@ pub async fn of_node(
     rows.iter().map(|row| Model::from_query_result(row, "")).collect()
 }
 
+/// The same from behind `after`.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn of_node_behind(
+    connection: &impl ConnectionTrait,
+    node: NodeId,
+    after: Option<FactId>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let Some(after) = after else { return of_node(connection, node, limit).await };
+    let sql = "SELECT f.id, f.graph_id, f.content, f.fact_type, f.created_at, f.updated_at FROM write_node_facts AS nf \
+               JOIN write_facts AS f ON f.id = nf.fact_id WHERE nf.node_id = $1 AND nf.fact_id > $2 ORDER BY nf.fact_id LIMIT $3";
+    let values = [node.0.into(), after.0.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    let rows = connection.query_all_raw(statement).await?;
+    rows.iter().map(|row| Model::from_query_result(row, "")).collect()
+}
+
 /// Writes those of `facts` that are not there yet, with their rows in the search index, and returns the ids of these.
 /// No id may come twice.
 ///

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, QueryOrder, QuerySelect};
+use sea_orm::{Condition, DbBackend, FromQueryResult, QueryOrder, QuerySelect};
 
 use super::bulk::Bulk;
+use super::synthesis::Seen;
+use crate::database::Sql;
 use crate::ids::{GraphId, NodeId};
 
 /// One node.
@@ -210,6 +212,70 @@ pub async fn add_all(
         ]
     });
     bulk.execute(connection, rows.collect()).await.map(drop)
+}
+
+/// Makes a node that somebody asked for one that comes from sources. [`settle`] it next: it may have none.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn make_ordinary(
+    connection: &impl ConnectionTrait,
+    id: NodeId,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let statement = Sql::new(connection.get_database_backend())
+        .text(
+            "UPDATE write_nodes SET node_type = 'concept', definition = NULL, visibility = 'public', creator_id = NULL, \
+             strength = 0, updated_at = ",
+        )
+        .bind(now)
+        .text(" WHERE id = ")
+        .bind(id)
+        .build();
+    connection.execute_raw(statement).await.map(drop)
+}
+
+/// Which nodes of a graph to list. What is not given does not narrow.
+#[derive(Clone, Copy, Debug)]
+pub struct Filter<'a> {
+    /// Only nodes whose key has this in it.
+    pub key_part: Option<&'a str>,
+    /// Only nodes of this type.
+    pub node_type: Option<NodeType>,
+    /// Whose private nodes are listed beside the public ones.
+    pub seen: Seen<'a>,
+    /// Only nodes behind this key: the end of the page before.
+    pub after: Option<&'a str>,
+}
+
+/// A page of the nodes of a graph, by key.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    graph: GraphId,
+    filter: &Filter<'_>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    // Not LIKE: it has no escape character on SQLite unless one is declared.
+    let part = filter.key_part.map(|part| match connection.get_database_backend() {
+        DbBackend::Postgres => Expr::cust_with_values("strpos(key, $1) > 0", [part]),
+        _ => Expr::cust_with_values("instr(key, ?) > 0", [part]),
+    });
+    let public = Column::Visibility.eq(Visibility::Public);
+    let seen = match filter.seen {
+        Seen::All => None,
+        Seen::By(None) => Some(Condition::all().add(public)),
+        Seen::By(Some(creator)) => Some(Condition::any().add(public).add(Column::CreatorId.eq(creator))),
+    };
+    let condition = Condition::all()
+        .add(Column::GraphId.eq(graph))
+        .add_option(part)
+        .add_option(filter.node_type.map(|node_type| Column::NodeType.eq(node_type)))
+        .add_option(seen)
+        .add_option(filter.after.map(|after| Column::Key.gt(after)));
+    Entity::find().filter(condition).order_by_asc(Column::Key).limit(limit).all(connection).await
 }
 
 /// Gives nodes that lost a source or facts what the sources that are left say, counts their facts again, and removes

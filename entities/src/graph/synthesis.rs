@@ -4,6 +4,7 @@
 //! touches visibility or creator.
 
 mod again;
+mod listing;
 
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
@@ -16,6 +17,7 @@ use crate::ids::{GraphId, JobId, NodeId, SynthesisId};
 pub use again::{
     Combined, assign, await_combining, begin_combining, end_combining, lock, remove, reopen, set_visibility,
 };
+pub use listing::{Filter, Seen, list};
 
 /// One synthesis.
 #[sea_orm::model]

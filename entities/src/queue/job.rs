@@ -472,6 +472,8 @@ pub struct Filter {
     pub subject: Option<String>,
     /// Only jobs published by this one.
     pub parent: Option<JobId>,
+    /// Only jobs published at this time or later.
+    pub since: Option<DateTime<Utc>>,
     /// Only jobs older than this one: the last id of the page before.
     pub before: Option<JobId>,
 }
@@ -500,6 +502,9 @@ pub async fn list(
     }
     if let Some(parent) = filter.parent {
         select = select.filter(Column::ParentId.eq(parent));
+    }
+    if let Some(since) = filter.since {
+        select = select.filter(Column::CreatedAt.gte(since));
     }
     if let Some(before) = filter.before {
         select = select.filter(Column::Id.lt(before));

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::refusal::Refusal;
 
@@ -19,6 +20,12 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
     file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     let size = bytes.len() as u64;
     if size > limit { Err(Refusal::OverLimit { size, limit }) } else { Ok(bytes) }
+}
+
+/// The same for what is in memory already.
+pub(super) fn within(content: Arc<[u8]>, limit: u64) -> Result<Arc<[u8]>, Refusal> {
+    let size = content.len() as u64;
+    if size > limit { Err(Refusal::OverLimit { size, limit }) } else { Ok(content) }
 }
 
 /// The hash by which a change is noticed: BLAKE3 in hexadecimal.

@@ -27,6 +27,7 @@ mod refusal;
 mod report;
 mod run;
 mod streams;
+mod upload;
 mod uri;
 mod writer;
 
@@ -36,4 +37,5 @@ pub use progress::{Event, Progress, Silent};
 pub use refusal::{LineRefusal, Refusal};
 pub use report::{Outcome, RefusedFile, RefusedLine, Report, Taken};
 pub use run::Import;
+pub use upload::{Upload, UploadFormat};
 pub use uri::file_uri;

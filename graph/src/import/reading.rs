@@ -26,8 +26,18 @@ pub(super) struct Task {
     pub(super) path: PathBuf,
     pub(super) file_type: FileType,
     pub(super) bytes: u64,
+    pub(super) content: Content,
     pub(super) file: FileFacts,
     pub(super) known: Option<Known>,
+}
+
+/// Where the content of a task is.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// In the file of its path.
+    File,
+    /// Here.
+    Bytes(Arc<[u8]>),
 }
 
 /// What the readers hand to the writer. A permit is freed when its item is written: so much more may be read ahead then.
@@ -123,8 +133,11 @@ impl FileReader {
 
     fn document(&mut self, task: Task, format: Format) -> Result<(), Closed> {
         let permit = self.permit(task.bytes)?;
-        let Task { path, file, known, bytes, .. } = task;
-        let read = content::read(&path, self.most_bytes);
+        let Task { path, file, known, bytes, content, .. } = task;
+        let read = match content {
+            Content::File => content::read(&path, self.most_bytes).map(Arc::from),
+            Content::Bytes(content) => content::within(content, self.most_bytes),
+        };
         let item = match read
             .and_then(|content| self.contribution(&path, &file, known.as_ref(), &content, format))
         {
@@ -162,12 +175,16 @@ impl FileReader {
     }
 
     fn records(&mut self, task: Task) -> Result<(), Closed> {
-        let Task { path, file, known, bytes, .. } = task;
+        let Task { path, file, known, bytes, content, .. } = task;
         // Two passes over the file: the hash decides whether the second one is needed.
-        let hash = records::hash(&path).map_err(|error| Refusal::Unreadable { message: error.to_string() });
+        let hash = match &content {
+            Content::File => records::hash(&path),
+            Content::Bytes(content) => Ok(content::hash(content)),
+        };
+        let hash = hash.map_err(|error| Refusal::Unreadable { message: error.to_string() });
         let opened = hash.and_then(|hash| {
-            let lines = Lines::open(&path, &mut self.reader, file.graph, file.id, self.most_bytes)?;
-            Ok((hash, lines))
+            let source = records::source(&path, content)?;
+            Ok((hash, Lines::new(source, &mut self.reader, file.graph, file.id, self.most_bytes)))
         });
         let (hash, mut lines) = match opened {
             Ok(opened) => opened,

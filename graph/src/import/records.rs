@@ -1,11 +1,12 @@
 //! A JSONL file as a stream of lines: it may be larger than memory.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use ackord_entities::ids::{GraphId, SourceId};
 
+use super::reading::Content;
 use super::record::{self, Place, Read};
 use super::refusal::{LineRefusal, Refusal};
 use crate::text::Reader;
@@ -24,9 +25,21 @@ pub(super) fn hash(path: &Path) -> io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// What the lines are read from.
+pub(super) fn source(path: &Path, content: Content) -> Result<Box<dyn BufRead>, Refusal> {
+    match content {
+        Content::File => {
+            let file =
+                File::open(path).map_err(|error| Refusal::Unreadable { message: error.to_string() })?;
+            Ok(Box::new(BufReader::with_capacity(256 * 1024, file)))
+        }
+        Content::Bytes(content) => Ok(Box::new(io::Cursor::new(content))),
+    }
+}
+
 /// Reads the file line by line. Blank lines are nothing.
 pub(super) struct Lines<'a> {
-    file: BufReader<File>,
+    file: Box<dyn BufRead>,
     reader: &'a mut Reader,
     graph: GraphId,
     container: SourceId,
@@ -37,16 +50,14 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn open(
-        path: &Path,
+    pub(super) fn new(
+        file: Box<dyn BufRead>,
         reader: &'a mut Reader,
         graph: GraphId,
         container: SourceId,
         limit: u64,
-    ) -> Result<Self, Refusal> {
-        let file = File::open(path).map_err(|error| Refusal::Unreadable { message: error.to_string() })?;
-        let file = BufReader::with_capacity(256 * 1024, file);
-        Ok(Self { file, reader, graph, container, limit, number: 0, at: 0, bytes: Vec::new() })
+    ) -> Self {
+        Self { file, reader, graph, container, limit, number: 0, at: 0, bytes: Vec::new() }
     }
 
     /// The next line that is not blank, and how many bytes of the file were read for it; `None` at the end.

@@ -17,8 +17,9 @@ use super::error::ImportError;
 use super::files::{Found, Roots};
 use super::options::ImportOptions;
 use super::progress::{Event, Progress, Silent};
-use super::reading::{FileReader, Item, READ_AHEAD, Task};
+use super::reading::{Content, FileReader, Item, READ_AHEAD, Task};
 use super::report::Report;
+use super::upload::Upload;
 use super::uri::file_uri;
 use super::writer::Writer;
 use crate::text::slug;
@@ -89,6 +90,34 @@ impl Import {
         Ok(Report { duration: begun.elapsed(), ..writer.into_report() })
     }
 
+    /// Imports one document that comes without a file. A document that cannot be taken is in the report.
+    ///
+    /// Dropping the future stops the import after the transaction that runs; what was committed stays.
+    ///
+    /// # Errors
+    /// [`ImportError`], when the database fails or the graph's name is none. What was committed stays.
+    pub async fn take(self, upload: Upload) -> Result<Report, ImportError> {
+        let begun = Instant::now();
+        let graph = self.ensure_graph().await?;
+        let mut task = upload.task(graph);
+        task.known = source::known(self.database.read(), [task.file.id]).await?.remove(&task.file.id);
+        let (task_sender, tasks) = mpsc::channel(1);
+        let (item_sender, items) = mpsc::channel(64);
+        let mut threads = JoinSet::new();
+        self.start_readers(&mut threads, 1, tasks, &item_sender);
+        drop(item_sender);
+        // The only reader takes it.
+        task_sender.send(task).await.map_err(|_| ImportError::Reader)?;
+        drop(task_sender);
+        let mut writer = Writer::new(self.database, graph, Arc::clone(&self.progress));
+        let written = writer.write_all(items).await;
+        while let Some(ended) = threads.join_next().await {
+            ended.map_err(|_| ImportError::Reader)??;
+        }
+        written?;
+        Ok(Report { duration: begun.elapsed(), ..writer.into_report() })
+    }
+
     async fn ensure_graph(&self) -> Result<GraphId, ImportError> {
         let name = &self.options.graph;
         if name.is_empty() || name.len() > 64 || slug(name) != *name {
@@ -114,12 +143,23 @@ impl Import {
             Ok(())
         });
         threads.spawn(look_up(self.database.clone(), graph, found, task_sender, item_sender.clone()));
+        self.start_readers(&mut threads, self.options.reader_threads(), tasks, &item_sender);
+        (items, threads)
+    }
+
+    fn start_readers(
+        &self,
+        threads: &mut JoinSet<Result<(), ImportError>>,
+        count: usize,
+        tasks: mpsc::Receiver<Task>,
+        items: &mpsc::Sender<Item>,
+    ) {
         let tasks = Arc::new(Mutex::new(tasks));
         let ahead = Arc::new(Semaphore::new(READ_AHEAD as usize));
-        for _ in 0..self.options.reader_threads() {
+        for _ in 0..count {
             let reader = FileReader::new(
                 Arc::clone(&tasks),
-                item_sender.clone(),
+                items.clone(),
                 Arc::clone(&ahead),
                 Handle::current(),
                 self.options.most_bytes,
@@ -129,7 +169,6 @@ impl Import {
                 Ok(())
             });
         }
-        (items, threads)
     }
 }
 
@@ -175,7 +214,8 @@ async fn look_up(
                     let uri = file_uri(&path);
                     let content_type = file_type.media_type();
                     let file = FileFacts { graph, id: source::id_of(graph, &uri), uri, content_type };
-                    files.push(Task { path, file_type, bytes, file, known: None });
+                    let content = Content::File;
+                    files.push(Task { path, file_type, bytes, content, file, known: None });
                     continue;
                 }
                 Found::Refused { path, refusal } => Item::Refused { path, refusal, bytes: 0, emptied: None },

@@ -97,6 +97,7 @@ impl ListArgs {
             states,
             subject: self.subject.clone(),
             parent: self.parent,
+            since: None,
             before: self.page.before,
         };
         let mut jobs = Vec::new();

@@ -1,0 +1,106 @@
+//! The OpenAPI document: what the routes say about themselves, and what is true of all of them.
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::problem::{PROBLEM_JSON, ProblemBody};
+
+const ABOUT: &str = "\
+Durable jobs, their dead letters, the graphs that they work on, and the texts that they write.
+
+**Tokens.** `Authorization: Bearer ackord_..`; `ackord tokens create` makes them. The roles are viewer, publisher, operator and admin, each \
+with what the ones before it may. While there are no tokens, this machine, and nobody else, is let in as admin.
+
+**Lists** are newest first and come in pages: give `next_cursor` of a page as `cursor` for the next one, with the same filters.
+
+**Errors** are problem details (RFC 9457): `code` is for programs, `detail` for people, `field` is what is at fault.
+
+**Idempotency-Key.** The same key with the same request gives the first answer again, for a day.";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "ackord", description = ABOUT, license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
+    components(schemas(ProblemBody)),
+    tags(
+        (name = "jobs", description = "Publish, look at, call off, run now"),
+        (name = "kinds", description = "What can be published, and pausing it"),
+        (name = "dead letters", description = "What was given up: look at it, repair and replay it, or discard it"),
+        (name = "graphs", description = "Nodes, facts and edges, and documents into them"),
+        (name = "syntheses", description = "Texts about topics, from the facts of a graph"),
+    ),
+    modifiers(&Token),
+    security(("token" = [])),
+)]
+struct Document;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("ackord_..")
+            .description(Some("A token of `ackord tokens create`"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// What the routes add themselves to.
+pub(crate) fn begun() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// The whole document: every operation with the problems that any request can meet.
+pub(crate) fn finished(document: &utoipa::openapi::OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    let Some(paths) = document["paths"].as_object_mut() else { return document };
+    for (path, methods) in paths {
+        let Some(methods) = methods.as_object_mut() else { continue };
+        for operation in methods.values_mut().filter(|operation| operation.is_object()) {
+            complete(path, operation);
+        }
+    }
+    document
+}
+
+fn complete(path: &str, operation: &mut Value) {
+    let has_body = !operation["requestBody"].is_null();
+    let names_something = path.contains('{');
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    let common = [
+        ("400", true, "The request cannot be read; `field` says where"),
+        ("401", true, "No token, or one that does not count"),
+        ("403", true, "The role of the token does not go that far"),
+        ("404", names_something, "There is no such thing, or the caller may not know of it"),
+        ("413", has_body, "The body is too large"),
+        ("415", has_body, "The body is of another type"),
+        ("422", has_body, "The body does not fit; `field` says where"),
+        ("429", true, "Too many requests; `Retry-After` says when to come again"),
+        ("500", true, "A mistake of ours; the log has it by the request's id"),
+        ("503", true, "The database is away; `Retry-After` says when to come again"),
+    ];
+    for (status, _, description) in common.into_iter().filter(|(_, applies, _)| *applies) {
+        responses.entry(status).or_insert_with(|| json!({ "description": description }));
+    }
+    for (status, response) in responses.iter_mut() {
+        let Some(response) = response.as_object_mut() else { continue };
+        if status.starts_with(['4', '5']) {
+            let schema = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+            response.insert("content".to_owned(), json!({ PROBLEM_JSON: schema }));
+        }
+        headers(status, response);
+    }
+}
+
+fn headers(status: &str, response: &mut Map<String, Value>) {
+    let headers = response.entry("headers").or_insert_with(|| json!({}));
+    let text = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
+    headers["x-request-id"] = text("By this the request is found in the log");
+    if matches!(status, "429" | "503") {
+        let schema = json!({ "type": "integer", "minimum": 0 });
+        headers["retry-after"] = json!({ "description": "Seconds", "schema": schema });
+    }
+}

@@ -1,0 +1,478 @@
+//! `/dead-letters`.
+
+use ackord_entities::ids::{DeadLetterId, JobId};
+use ackord_entities::queue::dead_letter::{self, Filter, LetterState, Reason};
+use ackord_producer::operate::{
+    self, Checked, Edit, Patch, ReplayError, RunRequest, Started, check_patch, payload_diff, prepare,
+};
+use ackord_producer::story::{GroupView, LetterView, RunView, WholeLetter};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::selection::{Selection, reason};
+use crate::api::Api;
+use crate::body::{self, MaybeJson, Named, Params};
+use crate::caller::{Operator, Viewer};
+use crate::cursor::{List, Page, limit};
+use crate::problem::Problem;
+
+/// Letters that one transaction closes: on SQLite, nobody else writes meanwhile.
+const STEP: usize = 1_000;
+/// Percentage of a step of a replay run that may fail again, where nothing else is asked for.
+const TOLERANCE: u8 = 10;
+
+#[derive(Clone, Debug, Deserialize, Serialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LettersQuery {
+    /// Only these: `open` (usually), `replayed`, `discarded` or `all`.
+    #[param(inline)]
+    state: Option<Wanted>,
+    /// Only this kind.
+    kind: Option<String>,
+    /// Only those given up for this reason.
+    #[param(value_type = Option<Reason>)]
+    reason: Option<String>,
+    /// Only those whose error has this code.
+    error_code: Option<String>,
+    /// Only those from this queue.
+    #[param(example = "ackord.synthesis")]
+    queue: Option<String>,
+    /// Only those that failed alike.
+    fingerprint: Option<String>,
+    /// Only those given up at this time or later.
+    since: Option<DateTime<Utc>>,
+    /// Only those given up before this time.
+    until: Option<DateTime<Utc>>,
+    /// Where to go on: `next_cursor` of the page before. Not for groups.
+    #[serde(skip_serializing)]
+    cursor: Option<String>,
+    /// Items of a page: 1 to 200, usually 50.
+    #[serde(skip_serializing)]
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+}
+
+/// Which dead letters, by what became of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Wanted {
+    /// Those that wait for an operator.
+    Open,
+    /// Those whose jobs got another life.
+    Replayed,
+    /// Those that were given up for good.
+    Discarded,
+    /// All.
+    All,
+}
+
+impl LettersQuery {
+    fn filter(&self) -> Result<Filter, Problem> {
+        Ok(Filter {
+            kind: self.kind.clone(),
+            reason: self.reason.as_deref().map(|word| reason(word, "reason")).transpose()?,
+            error_code: self.error_code.clone(),
+            queue: self.queue.clone(),
+            fingerprint: self.fingerprint.clone(),
+            since: self.since,
+            until: self.until,
+            state: match self.state.unwrap_or(Wanted::Open) {
+                Wanted::Open => Some(LetterState::Open),
+                Wanted::Replayed => Some(LetterState::Replayed),
+                Wanted::Discarded => Some(LetterState::Discarded),
+                Wanted::All => None,
+            },
+            before: None,
+        })
+    }
+}
+
+/// List dead letters, newest first.
+#[utoipa::path(
+    get,
+    path = "/dead-letters",
+    tag = "dead letters",
+    params(LettersQuery),
+    responses((status = 200, description = "A page of dead letters", body = Page<LetterView>)),
+    security(("token" = ["viewer"]))
+)]
+pub(crate) async fn list(
+    Viewer(caller): Viewer,
+    State(api): State<Api>,
+    Params(query): Params<LettersQuery>,
+) -> Result<Json<Page<LetterView>>, Problem> {
+    let size = limit(query.limit)?;
+    let list = List::new("dead-letters", &query);
+    let mut filter = query.filter()?;
+    filter.before = list.id(query.cursor.as_deref())?.map(DeadLetterId);
+    let rows = dead_letter::list(api.database().read(), &filter, size + 1).await?;
+    let page = list.page(rows, size, |row| row.id.0.as_bytes().to_vec());
+    Ok(Json(page.map(|row| LetterView::new(row, caller.audience()))))
+}
+
+/// Dead letters that failed alike, as one.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Groups {
+    /// The largest first.
+    groups: Vec<GroupView>,
+    /// Whether there are more than `limit`.
+    more: bool,
+}
+
+/// Group dead letters by what failed, the largest group first.
+#[utoipa::path(
+    get,
+    path = "/dead-letters/groups",
+    tag = "dead letters",
+    params(LettersQuery),
+    responses((status = 200, description = "The largest groups", body = Groups)),
+    security(("token" = ["viewer"]))
+)]
+pub(crate) async fn groups(
+    Viewer(caller): Viewer,
+    State(api): State<Api>,
+    Params(query): Params<LettersQuery>,
+) -> Result<Json<Groups>, Problem> {
+    let size = limit(query.limit)?;
+    if query.cursor.is_some() {
+        let detail = "groups have no pages: narrow them, or raise the limit";
+        return Err(Problem::bad_request("invalid_query", detail).at("cursor"));
+    }
+    let mut groups = dead_letter::groups(api.database().read(), &query.filter()?, size + 1).await?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = groups.len() > size;
+    groups.truncate(size);
+    let groups = groups.into_iter().map(|group| GroupView::new(group, caller.audience())).collect();
+    Ok(Json(Groups { groups, more }))
+}
+
+/// A dead letter with everything.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeadLetterWithBody {
+    #[serde(flatten)]
+    whole: WholeLetter,
+    /// The raw body in base64.
+    body_base64: String,
+}
+
+/// A dead letter with its headers and its raw body.
+#[utoipa::path(
+    get,
+    path = "/dead-letters/{id}",
+    tag = "dead letters",
+    params(("id" = DeadLetterId, Path, description = "The dead letter")),
+    responses((status = 200, description = "The dead letter", body = DeadLetterWithBody)),
+    security(("token" = ["operator"]))
+)]
+pub(crate) async fn show(
+    Operator(_): Operator,
+    State(api): State<Api>,
+    Named(id): Named<DeadLetterId>,
+) -> Result<Json<DeadLetterWithBody>, Problem> {
+    let row = find(&api, id).await?;
+    Ok(Json(DeadLetterWithBody { body_base64: STANDARD.encode(&row.body), whole: row.into() }))
+}
+
+async fn find(api: &Api, id: DeadLetterId) -> Result<dead_letter::Model, Problem> {
+    let row = dead_letter::find(api.database().read(), id).await?;
+    row.ok_or_else(|| Problem::not_found(format!("there is no dead letter {id}")))
+}
+
+/// How to replay one dead letter.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplayOne {
+    /// Another payload, in the newest shape of its kind.
+    #[schema(value_type = Option<Object>)]
+    payload: Option<Value>,
+    /// A JSON Patch (RFC 6902) for the payload.
+    #[schema(value_type = Option<Vec<Object>>)]
+    patch: Option<Value>,
+    /// Show what would happen and change nothing.
+    #[serde(default)]
+    #[schema(default = false)]
+    dry_run: bool,
+    /// Why, for the audit.
+    reason: Option<String>,
+}
+
+/// What became of one dead letter.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReplayedOne {
+    /// The dead letter.
+    id: DeadLetterId,
+    /// Its job: the same as before.
+    job_id: Option<JobId>,
+    /// The seq of the job's new message.
+    seq: Option<i32>,
+    /// Whether its job has another payload now, or would have.
+    payload_edited: bool,
+    /// What the edit changes, as a unified diff.
+    diff: Option<String>,
+    /// False in a dry run.
+    changed: bool,
+}
+
+/// Give the job of a dead letter another life, with the payload that it had or an edited one. It keeps its id, so its effect still
+/// happens at most once.
+#[utoipa::path(
+    post,
+    path = "/dead-letters/{id}/replay",
+    tag = "dead letters",
+    params(("id" = DeadLetterId, Path, description = "The dead letter")),
+    request_body(content = Option<ReplayOne>),
+    responses(
+        (status = 200, description = "Its job has another life, or would have", body = ReplayedOne),
+        (status = 409, description = "It was dealt with before, its job is not dead, or another job holds the dedup key"),
+    ),
+    security(("token" = ["operator"]))
+)]
+pub(crate) async fn replay(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    Named(id): Named<DeadLetterId>,
+    MaybeJson(wish): MaybeJson<ReplayOne>,
+) -> Result<Json<ReplayedOne>, Problem> {
+    let patch = wish.patch.as_ref().map(read_patch).transpose()?;
+    let payload = wish.payload.map(|payload| payload.to_string());
+    let edit = match (&payload, &patch) {
+        (Some(_), Some(_)) => return Err(Problem::invalid("patch", "give either a payload or a patch")),
+        (Some(payload), None) => Edit::Payload(payload),
+        (None, Some(patch)) => Edit::Patch(patch),
+        (None, None) => Edit::None,
+    };
+    let letter = find(&api, id).await?;
+    if letter.state != LetterState::Open {
+        return Err(ReplayError::NotOpen { id, state: letter.state, by: letter.resolved_by }.into());
+    }
+    let prepared = prepare(api.catalogue(), &letter, edit)?;
+    let diff = prepared.edited.as_ref().map(|after| {
+        let before = String::from_utf8_lossy(&letter.body);
+        payload_diff(&before, after)
+    });
+    let mut done = ReplayedOne {
+        id,
+        job_id: letter.job_id,
+        seq: None,
+        payload_edited: prepared.edited.is_some(),
+        diff,
+        changed: false,
+    };
+    if wish.dry_run {
+        return Ok(Json(done));
+    }
+    let replayed = async {
+        let tx = api.database().begin().await?;
+        let now = api.database().clock().now(&tx).await?;
+        let operator = caller.operator(wish.reason);
+        let replayed = operate::replay(&tx, api.catalogue(), id, edit, &operator, now).await?;
+        tx.commit().await?;
+        Ok::<_, Problem>(replayed)
+    };
+    let replayed = api.database().within_limit(replayed).await?;
+    api.doorbell().ring();
+    (done.job_id, done.seq, done.changed) = (Some(replayed.job), Some(replayed.seq), true);
+    Ok(Json(done))
+}
+
+fn read_patch(patch: &Value) -> Result<Patch, Problem> {
+    Patch::parse(&patch.to_string()).map_err(|error| Problem::invalid("patch", error.to_string()))
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            ReplayError::NotFound(_) => Self::not_found(detail),
+            ReplayError::Payload(error) => error.into(),
+            ReplayError::Patch(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).at("patch"),
+            ReplayError::DedupKeyTaken { holder, .. } => Self::conflict(code, detail).with("job_id", holder),
+            ReplayError::Database(error) => error.into(),
+            _ => Self::conflict(code, detail),
+        }
+    }
+}
+
+/// How to replay many dead letters.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReplayMany {
+    /// Which.
+    selection: Selection,
+    /// A JSON Patch (RFC 6902) for every payload. It is tried on all of them before anything changes.
+    #[schema(value_type = Option<Vec<Object>>)]
+    patch: Option<Value>,
+    /// Percentage of a step that may fail again before the run stops.
+    #[schema(minimum = 0, maximum = 100, default = 10)]
+    tolerate: Option<u8>,
+    /// Show what would happen and change nothing.
+    #[serde(default)]
+    #[schema(default = false)]
+    dry_run: bool,
+    /// Why, for the audit.
+    reason: Option<String>,
+}
+
+/// What became of a wish to replay many.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReplayedMany {
+    /// Open letters that were meant.
+    letters: usize,
+    /// Named ones that somebody dealt with before.
+    dealt_with_before: usize,
+    /// What the patch does.
+    patch: Option<Checked>,
+    /// The run: a new one, or the running one that has these letters; null in a dry run, and where nothing is open.
+    run: Option<RunView>,
+    /// Whether a run was started.
+    changed: bool,
+}
+
+/// Replay many dead letters as a run: a durable job that sends 1, then 10, 100, 1000 and so on, waits each time until those have ended,
+/// and stops by itself when they fail again.
+#[utoipa::path(
+    post,
+    path = "/dead-letters/replay",
+    tag = "dead letters",
+    request_body(content = ReplayMany),
+    responses(
+        (status = 200, description = "A dry run, or nothing new", body = ReplayedMany),
+        (status = 202, description = "The run has begun; `Location` is where it is shown", body = ReplayedMany, headers(("location" = String))),
+        (status = 404, description = "A named dead letter is not there"),
+    ),
+    security(("token" = ["operator"]))
+)]
+pub(crate) async fn replay_many(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    body::Json(wish): body::Json<ReplayMany>,
+) -> Result<Response, Problem> {
+    let tolerance = wish.tolerate.unwrap_or(TOLERANCE);
+    if tolerance > 100 {
+        return Err(Problem::invalid("tolerate", "give a percentage: 0 to 100"));
+    }
+    let patch = wish.patch.as_ref().map(read_patch).transpose()?;
+    let selected = wish.selection.select(&api).await?;
+    let checked = match &patch {
+        Some(patch) => Some(check_patch(api.database(), api.catalogue(), patch, &selected.ids).await?),
+        None => None,
+    };
+    let mut answer = ReplayedMany {
+        letters: selected.ids.len(),
+        dealt_with_before: selected.dealt_with_before,
+        patch: checked,
+        run: None,
+        changed: false,
+    };
+    if wish.dry_run {
+        return Ok(Json(answer).into_response());
+    }
+    if let Some(checked) = answer.patch.as_ref().filter(|checked| checked.failing > 0) {
+        let detail = format!("the patch does not fit {} of {} dead letters", checked.failing, checked.all());
+        return Err(Problem::invalid("patch", detail).with("failures", &checked.failures));
+    }
+    let started = async {
+        let tx = api.database().begin().await?;
+        let now = api.database().clock().now(&tx).await?;
+        let request = RunRequest {
+            selection: &selected.words,
+            shown: &selected.shown,
+            letters: &selected.ids,
+            patch: patch.as_ref(),
+            tolerance,
+        };
+        let started = operate::start_run(&tx, request, &caller.operator(wish.reason), now).await?;
+        match started {
+            Started::Run { .. } => tx.commit().await?,
+            Started::Running(_) | Started::Nothing => tx.rollback().await?,
+        }
+        Ok::<_, Problem>(started)
+    };
+    let run = match api.database().within_limit(started).await? {
+        Started::Nothing => return Ok(Json(answer).into_response()),
+        Started::Running(run) => run,
+        Started::Run { run, .. } => {
+            api.doorbell().ring();
+            answer.changed = true;
+            run
+        }
+    };
+    answer.run = RunView::of(api.database(), run).await?;
+    if !answer.changed {
+        return Ok(Json(answer).into_response());
+    }
+    let location = [(axum::http::header::LOCATION, format!("/api/v1/replay-runs/{run}"))];
+    Ok((StatusCode::ACCEPTED, location, Json(answer)).into_response())
+}
+
+/// Which dead letters to give up for good.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DiscardMany {
+    /// Which.
+    selection: Selection,
+    /// Show what would happen and change nothing.
+    #[serde(default)]
+    #[schema(default = false)]
+    dry_run: bool,
+    /// Why, for the audit.
+    reason: Option<String>,
+}
+
+/// What became of a wish to discard many.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DiscardedMany {
+    /// Letters that were open and are discarded, or would be.
+    discarded: u64,
+    /// Named ones that somebody dealt with before.
+    dealt_with_before: usize,
+    /// Whether anything was changed.
+    changed: bool,
+}
+
+/// Give dead letters up for good; their rows stay until their retention ends.
+#[utoipa::path(
+    post,
+    path = "/dead-letters/discard",
+    tag = "dead letters",
+    request_body(content = DiscardMany),
+    responses(
+        (status = 200, description = "How many", body = DiscardedMany),
+        (status = 404, description = "A named dead letter is not there"),
+    ),
+    security(("token" = ["operator"]))
+)]
+pub(crate) async fn discard_many(
+    Operator(caller): Operator,
+    State(api): State<Api>,
+    body::Json(wish): body::Json<DiscardMany>,
+) -> Result<Json<DiscardedMany>, Problem> {
+    let selected = wish.selection.select(&api).await?;
+    let dealt_with_before = selected.dealt_with_before;
+    if wish.dry_run {
+        let discarded = selected.ids.len() as u64;
+        return Ok(Json(DiscardedMany { discarded, dealt_with_before, changed: false }));
+    }
+    let operator = caller.operator(wish.reason);
+    let mut discarded = 0;
+    for step in selected.ids.chunks(STEP) {
+        let closed = async {
+            let tx = api.database().begin().await?;
+            let now = api.database().clock().now(&tx).await?;
+            let closed = operate::discard(&tx, step, &operator, now).await?;
+            tx.commit().await?;
+            Ok::<_, Problem>(closed)
+        };
+        discarded += api.database().within_limit(closed).await?;
+    }
+    Ok(Json(DiscardedMany { discarded, dealt_with_before, changed: discarded > 0 }))
+}

@@ -1,0 +1,106 @@
+//! The routes: a file per resource, one line per route.
+
+#![allow(unused_qualifications, reason = "what the macros of utoipa write")]
+
+mod dead_letters;
+mod graphs;
+mod imports;
+mod jobs;
+mod kinds;
+mod page;
+mod progress;
+mod replay_runs;
+mod selection;
+mod syntheses;
+mod texts;
+
+use ackord_entities::jobs::MAX_PAYLOAD_BYTES;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::Api;
+use crate::door::{count_address, door};
+use crate::frame::frame;
+use crate::openapi;
+use crate::problem::Problem;
+
+/// Room for what stands around a payload in a body: a patch, a reason.
+const AROUND_A_PAYLOAD: usize = 64 * 1024;
+
+/// Everything below `/api/v1`, with an answer for every other path.
+#[must_use]
+pub fn router(api: Api) -> Router {
+    let (guarded, document) = documented(&api).split_for_parts();
+    let guarded = guarded.route_layer(from_fn_with_state(api.clone(), door));
+    let open = page::router(openapi::finished(&document))
+        .route_layer(from_fn_with_state(api.clone(), count_address));
+    guarded
+        .merge(open)
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nothing_here)
+        .layer(from_fn(frame))
+        .with_state(api)
+}
+
+/// The guarded routes with their documentation.
+fn documented(api: &Api) -> OpenApiRouter<Api> {
+    let imports = OpenApiRouter::new()
+        .routes(routes!(imports::import))
+        .layer(DefaultBodyLimit::max(api.options().largest_document));
+    let everything = OpenApiRouter::new()
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::show, jobs::publish))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(progress::of_job))
+        .routes(routes!(progress::events_of_job))
+        .routes(routes!(kinds::list))
+        .routes(routes!(kinds::pause))
+        .routes(routes!(kinds::resume))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::groups))
+        .routes(routes!(dead_letters::show))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(dead_letters::replay_many))
+        .routes(routes!(dead_letters::discard_many))
+        .routes(routes!(replay_runs::list))
+        .routes(routes!(replay_runs::show))
+        .routes(routes!(replay_runs::stop))
+        .routes(routes!(replay_runs::resume))
+        .routes(routes!(graphs::list))
+        .routes(routes!(graphs::nodes))
+        .routes(routes!(graphs::node))
+        .routes(routes!(graphs::facts_of_node))
+        .routes(routes!(graphs::edges_of_node))
+        .routes(routes!(graphs::facts))
+        .routes(routes!(syntheses::list, syntheses::create))
+        .routes(routes!(syntheses::show, syntheses::change, syntheses::delete))
+        .routes(routes!(texts::facts_of_sentence))
+        .routes(routes!(texts::versions))
+        .routes(routes!(texts::version))
+        .routes(routes!(progress::of_synthesis))
+        .routes(routes!(progress::events_of_synthesis))
+        .layer(DefaultBodyLimit::max(MAX_PAYLOAD_BYTES + AROUND_A_PAYLOAD))
+        .merge(imports);
+    OpenApiRouter::with_openapi(openapi::begun()).nest("/api/v1", everything)
+}
+
+async fn nothing_here(request: Request) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no_such_route",
+        format!("there is no {}: /api/v1/docs/ shows what there is", request.uri().path()),
+    )
+}
+
+async fn wrong_method(method: Method, request: Request) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{} does not take {method}", request.uri().path()),
+    )
+}

@@ -1,0 +1,512 @@
+//! `/syntheses`: asked for, listed, shown, changed, removed.
+
+use ackord_entities::graph::graphs;
+use ackord_entities::graph::node::{self, Visibility};
+use ackord_entities::graph::synthesis::{self, Model, Seen, State as Stored};
+use ackord_entities::ids::{GraphId, JobId, NodeId, SynthesisId};
+use ackord_entities::jobs::{self, Job as _, Synthesis};
+use ackord_entities::queue::audit::{self, Deed, SubjectType};
+use ackord_graph::synthesis::{self as domain, Removed, Wish};
+use ackord_producer::story::ErrorView;
+use ackord_producer::{Publish, enqueue};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait as _};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::Api;
+use crate::body::{JsonText, Named, Params, parse};
+use crate::caller::{Caller, Publisher, Viewer};
+use crate::cursor::{List, Page, limit, wrong};
+use crate::idempotency::{Key, Made};
+use crate::problem::Problem;
+
+/// Where a synthesis stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SynthesisState)]
+pub(crate) enum Standing {
+    /// Asked for, and nobody works on it yet.
+    Pending,
+    /// It is being written.
+    Running,
+    /// It has a text, and the last attempt succeeded.
+    Completed,
+    /// The last attempt failed. An older text may be there.
+    Error,
+    /// It has a text from some of its parts; others are missing.
+    Partial,
+}
+
+impl From<Stored> for Standing {
+    fn from(state: Stored) -> Self {
+        match state {
+            Stored::Pending => Self::Pending,
+            Stored::Running => Self::Running,
+            Stored::Completed => Self::Completed,
+            Stored::Error => Self::Error,
+            Stored::Partial => Self::Partial,
+        }
+    }
+}
+
+impl From<Standing> for Stored {
+    fn from(state: Standing) -> Self {
+        match state {
+            Standing::Pending => Self::Pending,
+            Standing::Running => Self::Running,
+            Standing::Completed => Self::Completed,
+            Standing::Error => Self::Error,
+            Standing::Partial => Self::Partial,
+        }
+    }
+}
+
+/// Who may see something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Visibility)]
+pub(crate) enum VisibleTo {
+    /// Everybody who may read.
+    Public,
+    /// Its creator, and operators.
+    Private,
+}
+
+impl From<Visibility> for VisibleTo {
+    fn from(visibility: Visibility) -> Self {
+        match visibility {
+            Visibility::Public => Self::Public,
+            Visibility::Private => Self::Private,
+        }
+    }
+}
+
+impl From<VisibleTo> for Visibility {
+    fn from(visible: VisibleTo) -> Self {
+        match visible {
+            VisibleTo::Public => Self::Public,
+            VisibleTo::Private => Self::Private,
+        }
+    }
+}
+
+/// A synthesis in a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SynthesisView {
+    /// Also the id of its node.
+    pub(crate) id: SynthesisId,
+    /// The graph it belongs to.
+    graph_id: GraphId,
+    /// What it is about.
+    topic: String,
+    /// Where it stands.
+    state: Standing,
+    /// Who may see it.
+    visibility: VisibleTo,
+    /// Who asked for it.
+    creator_id: Option<String>,
+    /// Why the last attempt failed.
+    error: Option<ErrorView>,
+    /// When it failed.
+    error_at: Option<DateTime<Utc>>,
+    /// The newest good text, if there is one.
+    version: Option<i32>,
+    /// How often writing it was begun.
+    attempts: i32,
+    /// The job of the newest attempt, once it has begun.
+    job_id: Option<JobId>,
+    /// When it was asked for.
+    created_at: DateTime<Utc>,
+    /// When it was last changed.
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Model> for SynthesisView {
+    fn from(row: Model) -> Self {
+        Self {
+            id: row.id,
+            graph_id: row.graph_id,
+            state: row.state.into(),
+            visibility: row.visibility.into(),
+            error: public_error(&row),
+            topic: row.topic,
+            creator_id: row.creator_id,
+            error_at: row.error_at,
+            version: row.current_version,
+            attempts: row.attempts,
+            job_id: row.job_id,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// Why the last attempt failed, for everybody.
+pub(super) fn public_error(row: &Model) -> Option<ErrorView> {
+    let code = row.error_code.clone()?;
+    Some(ErrorView { code, message: row.error_public.clone().unwrap_or_default() })
+}
+
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SynthesesQuery {
+    /// The graph, by its slug or its id; without one, `default`.
+    graph: Option<String>,
+    /// Only those that stand there.
+    #[param(inline)]
+    state: Option<Standing>,
+    /// Only those that these may see.
+    #[param(inline)]
+    visibility: Option<VisibleTo>,
+    /// Only those that somebody asked for.
+    creator: Option<String>,
+    /// Where to go on: `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Items of a page: 1 to 200, usually 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+}
+
+/// List the syntheses of a graph that the caller may see, newest first.
+#[utoipa::path(
+    get,
+    path = "/syntheses",
+    tag = "syntheses",
+    params(SynthesesQuery),
+    responses(
+        (status = 200, description = "A page of syntheses", body = Page<SynthesisView>),
+        (status = 404, description = "There is no such graph"),
+    ),
+    security(("token" = ["viewer"]))
+)]
+pub(crate) async fn list(
+    Viewer(caller): Viewer,
+    State(api): State<Api>,
+    Params(query): Params<SynthesesQuery>,
+) -> Result<Json<Page<SynthesisView>>, Problem> {
+    let size = limit(query.limit)?;
+    let list = List::new("syntheses", &(&query.graph, query.state, query.visibility, &query.creator));
+    let read = api.database().read();
+    let before = match &query.cursor {
+        Some(cursor) => Some(place(&list.place(cursor)?)?),
+        None => None,
+    };
+    let name = query.graph.as_deref().unwrap_or(graphs::DEFAULT);
+    let graph = find_graph(read, name).await?.ok_or_else(|| no_such_graph(name))?;
+    let filter = synthesis::Filter {
+        state: query.state.map(Stored::from),
+        visibility: query.visibility.map(Visibility::from),
+        creator: query.creator.as_deref(),
+        seen: if caller.is_operator() { Seen::All } else { Seen::By(caller.subject.as_deref()) },
+        before,
+    };
+    let rows = synthesis::list(read, graph, &filter, size + 1).await?;
+    let page = list.page(rows, size, |row| place_of(row.created_at, row.id));
+    Ok(Json(page.map(SynthesisView::from)))
+}
+
+/// Microseconds and id: what the list is in the order of.
+fn place_of(created_at: DateTime<Utc>, id: SynthesisId) -> Vec<u8> {
+    let mut place = created_at.timestamp_micros().to_be_bytes().to_vec();
+    place.extend_from_slice(id.0.as_bytes());
+    place
+}
+
+fn place(bytes: &[u8]) -> Result<(DateTime<Utc>, SynthesisId), Problem> {
+    let (micros, id) = bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
+    let time = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros)).ok_or_else(wrong)?;
+    Ok((time, SynthesisId(uuid::Uuid::from_slice(id).map_err(|_| wrong())?)))
+}
+
+/// What a synthesis is asked for. The schema of the kind `synthesis` (`GET /kinds`) says it with all its limits.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is the schema of what is read as the kind's own payload")]
+pub(crate) struct SynthesisRequest {
+    /// What to write about: one line.
+    #[schema(min_length = 1, max_length = 500, example = "How leases keep two workers apart")]
+    topic: String,
+    /// Nodes of the graph to begin with.
+    #[schema(max_items = 50, required = false)]
+    starting_node_ids: Vec<NodeId>,
+    /// Nodes that may be visited.
+    #[schema(minimum = 1, maximum = 200, default = 20, required = false)]
+    exploration_budget: u32,
+    /// Who may see the result.
+    #[schema(required = false)]
+    visibility: VisibleTo,
+    /// Who asks for it: the token's subject, which is put there if nothing is. Operators may name somebody else.
+    #[schema(min_length = 1, max_length = 200, required = false)]
+    creator_id: Option<String>,
+    /// The graph, by its slug or its id.
+    #[schema(min_length = 1, max_length = 200, default = "default", required = false)]
+    graph: String,
+    /// The text may have about this many words.
+    #[schema(minimum = 50, maximum = 5000, default = 500, required = false)]
+    max_words: u32,
+}
+
+/// A synthesis that was asked for.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Requested {
+    /// The synthesis: there already, pending.
+    id: SynthesisId,
+    /// The job that writes it.
+    job_id: JobId,
+    /// `pending`.
+    state: Standing,
+}
+
+/// Ask for a synthesis. It is there at once, pending; its job writes it.
+#[utoipa::path(
+    post,
+    path = "/syntheses",
+    tag = "syntheses",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request asks once")),
+    request_body(content = SynthesisRequest),
+    responses((status = 202, description = "It is asked for; `Location` is where it will be", body = Requested, headers(("location" = String)))),
+    security(("token" = ["publisher"]))
+)]
+pub(crate) async fn create(
+    Publisher(caller): Publisher,
+    State(api): State<Api>,
+    key: Key,
+    JsonText(text): JsonText,
+) -> Result<Made, Problem> {
+    let mut payload: Value = parse(&text)?;
+    if let (Some(fields), Some(subject)) = (payload.as_object_mut(), &caller.subject) {
+        fields.entry("creator_id").or_insert_with(|| subject.clone().into());
+    }
+    let wish: Synthesis = jobs::decode(Synthesis::VERSION, payload.to_string().as_bytes())?;
+    may_create_for(&caller, wish.creator_id.as_deref())?;
+    let request = json!(["synthesis", wish]);
+    let asked = async {
+        let tx = api.database().begin().await?;
+        let now = api.database().clock().now(&tx).await?;
+        let graph = graph_of(&tx, &wish, now).await?;
+        let job = JobId::new();
+        let input = serde_json::to_string(&wish)?;
+        let wanted = Wish {
+            graph,
+            topic: &wish.topic,
+            visibility: wish.visibility.into(),
+            creator: wish.creator_id.as_deref(),
+            input: &input,
+        };
+        let id = domain::request(&tx, &wanted, job, now).await?;
+        enqueue(&tx, &wish, &Publish::at(now).with_id(job)).await?;
+        let body = Requested { id, job_id: job, state: Standing::Pending };
+        let made = Made::accepted(format!("/api/v1/syntheses/{id}"), &body)?;
+        key.conclude(tx, &caller, &request, made, now).await
+    };
+    let made: Result<Made, Problem> = api.database().within_limit(asked).await;
+    api.doorbell().ring();
+    made
+}
+
+/// A subject asks in his own name; operators may ask in anybody's.
+pub(super) fn may_create_for(caller: &Caller, creator: Option<&str>) -> Result<(), Problem> {
+    if creator.is_none() || caller.is_operator() || caller.owns(creator) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("it can be asked for in the name of the token's own subject only")
+        .at("creator_id"))
+}
+
+/// The graph and the starting nodes of a wish are there. The default graph is made if nobody did yet.
+async fn graph_of(
+    tx: &DatabaseTransaction,
+    wish: &Synthesis,
+    now: DateTime<Utc>,
+) -> Result<GraphId, Problem> {
+    let graph = match find_graph(tx, &wish.graph).await? {
+        Some(graph) => graph,
+        None if wish.graph == graphs::DEFAULT => graphs::ensure(tx, graphs::DEFAULT, now).await?,
+        None => return Err(Problem::invalid("graph", format!("there is no graph `{}`", wish.graph))),
+    };
+    let found = node::by_ids(tx, wish.starting_node_ids.iter().copied()).await?;
+    let is_there = |id: &NodeId| found.iter().any(|node| node.id == *id && node.graph_id == graph);
+    match wish.starting_node_ids.iter().position(|id| !is_there(id)) {
+        None => Ok(graph),
+        Some(at) => {
+            let detail = format!("there is no node {} in this graph", wish.starting_node_ids[at]);
+            Err(Problem::invalid(format!("starting_node_ids[{at}]"), detail))
+        }
+    }
+}
+
+pub(super) async fn find_graph(
+    connection: &impl ConnectionTrait,
+    name: &str,
+) -> Result<Option<GraphId>, Problem> {
+    let found = match name.parse::<GraphId>() {
+        Ok(id) => graphs::Entity::find_by_id(id).one(connection).await?,
+        Err(_) => graphs::by_slug(connection, name).await?,
+    };
+    Ok(found.map(|graph| graph.id))
+}
+
+pub(super) fn no_such_graph(name: &str) -> Problem {
+    Problem::not_found(format!("there is no graph `{name}`"))
+}
+
+/// A synthesis with its newest good text.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WholeSynthesis {
+    /// Its head.
+    #[serde(flatten)]
+    head: SynthesisView,
+    /// Why the last attempt failed, with all causes. Shown to operators.
+    operator_error: Option<String>,
+    /// The text, if there is one.
+    text: Option<super::texts::TextView>,
+}
+
+/// A synthesis: where it stands, its newest good text sentence by sentence, and what it refers to.
+#[utoipa::path(
+    get,
+    path = "/syntheses/{id}",
+    tag = "syntheses",
+    params(("id" = SynthesisId, Path, description = "The synthesis")),
+    responses((status = 200, description = "The synthesis", body = WholeSynthesis)),
+    security(("token" = ["viewer"]))
+)]
+pub(crate) async fn show(
+    Viewer(caller): Viewer,
+    State(api): State<Api>,
+    Named(id): Named<SynthesisId>,
+) -> Result<Json<WholeSynthesis>, Problem> {
+    let row = visible(&api, &caller, id).await?;
+    whole(&api, &caller, row).await.map(Json)
+}
+
+async fn whole(api: &Api, caller: &Caller, row: Model) -> Result<WholeSynthesis, Problem> {
+    let text = match row.current_version {
+        Some(version) => super::texts::text_of(api, row.id, version).await?,
+        None => None,
+    };
+    let operator_error = row.error_message.clone().filter(|_| caller.is_operator());
+    Ok(WholeSynthesis { head: row.into(), operator_error, text })
+}
+
+/// The synthesis, if the caller may see it. Whoever may not is told what is true of any id: there is none.
+pub(super) async fn visible(api: &Api, caller: &Caller, id: SynthesisId) -> Result<Model, Problem> {
+    let row = synthesis::by_id(api.database().read(), id).await?;
+    row.filter(|row| caller.may_see(row.visibility, row.creator_id.as_deref()))
+        .ok_or_else(|| no_such_synthesis(id))
+}
+
+pub(super) fn no_such_synthesis(id: SynthesisId) -> Problem {
+    Problem::not_found(format!("there is no synthesis {id}"))
+}
+
+/// What can be changed of a synthesis.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    /// Who may see it from now on.
+    visibility: VisibleTo,
+}
+
+/// Change who may see a synthesis. For its creator, and operators.
+#[utoipa::path(
+    patch,
+    path = "/syntheses/{id}",
+    tag = "syntheses",
+    params(("id" = SynthesisId, Path, description = "The synthesis")),
+    request_body(content = Change),
+    responses((status = 200, description = "As it is now", body = SynthesisView)),
+    security(("token" = ["publisher"]))
+)]
+pub(crate) async fn change(
+    Publisher(caller): Publisher,
+    State(api): State<Api>,
+    Named(id): Named<SynthesisId>,
+    crate::body::Json(change): crate::body::Json<Change>,
+) -> Result<Json<SynthesisView>, Problem> {
+    own(&api, &caller, id).await?;
+    let visibility = Visibility::from(change.visibility);
+    let changed = async {
+        let tx = api.database().begin().await?;
+        let now = api.database().clock().now(&tx).await?;
+        if synthesis::show_to(&tx, id, visibility, now).await? {
+            let details = json!({ "visibility": change.visibility }).to_string();
+            record(&tx, &caller, "change", id, Some(details), now).await?;
+        }
+        let row = synthesis::by_id(&tx, id).await?.ok_or_else(|| no_such_synthesis(id))?;
+        tx.commit().await?;
+        Ok::<_, Problem>(row)
+    };
+    Ok(Json(api.database().within_limit(changed).await?.into()))
+}
+
+/// Remove a synthesis with all its versions. One that is being written is refused: call its job off first.
+#[utoipa::path(
+    delete,
+    path = "/syntheses/{id}",
+    tag = "syntheses",
+    params(("id" = SynthesisId, Path, description = "The synthesis")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 409, description = "It is being written; `job_id` is by which job, once it has begun"),
+    ),
+    security(("token" = ["publisher"]))
+)]
+pub(crate) async fn delete(
+    Publisher(caller): Publisher,
+    State(api): State<Api>,
+    Named(id): Named<SynthesisId>,
+) -> Result<StatusCode, Problem> {
+    own(&api, &caller, id).await?;
+    let deleted = async {
+        let tx = api.database().begin().await?;
+        let now = api.database().clock().now(&tx).await?;
+        let removed = domain::remove(&tx, id, now).await?;
+        if let Removed::Gone { topic } = &removed {
+            record(&tx, &caller, "delete", id, Some(json!({ "topic": topic }).to_string()), now).await?;
+        }
+        tx.commit().await?;
+        Ok::<_, Problem>(removed)
+    };
+    match api.database().within_limit(deleted).await? {
+        Removed::Gone { .. } => Ok(StatusCode::NO_CONTENT),
+        Removed::NotFound => Err(no_such_synthesis(id)),
+        Removed::InFlight { job } => {
+            let detail = "it is asked for or being written: call its job off first, or wait";
+            Err(Problem::conflict("in_flight", detail).with("job_id", job))
+        }
+    }
+}
+
+/// Whoever may not see it gets 404; whoever sees it, and may not change it, gets 403.
+async fn own(api: &Api, caller: &Caller, id: SynthesisId) -> Result<(), Problem> {
+    let row = visible(api, caller, id).await?;
+    if caller.may_change(row.creator_id.as_deref()) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("only its creator and operators may change it"))
+}
+
+async fn record(
+    tx: &DatabaseTransaction,
+    caller: &Caller,
+    verb: &str,
+    id: SynthesisId,
+    details: Option<String>,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
+    let deed = Deed {
+        actor: &caller.name,
+        verb,
+        subject_type: SubjectType::Synthesis,
+        subject: id.to_string(),
+        reason: None,
+        details,
+    };
+    Ok(audit::record(tx, deed, now).await?)
+}
