@@ -51,7 +51,7 @@ struct Global {
     database: Option<String>,
     #[arg(long, global = true, value_name = "URL", help = BROKER_HELP)]
     broker: Option<String>,
-    /// What to log on stderr: a level or a list such as info,sqlx=warn [default: warn; info for up, work, relay]
+    /// What to log on stderr: a level or a list such as info,sqlx=warn [default: warn; info for up, work, relay, serve]
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     /// How to log
@@ -69,6 +69,7 @@ enum Command {
     Up(commands::up::UpArgs),
     Work(commands::work::WorkArgs),
     Relay(commands::relay::RelayArgs),
+    Serve(commands::serve::ServeArgs),
     Import(commands::import::ImportArgs),
     Publish(commands::publish::PublishArgs),
     Jobs(commands::jobs::JobsArgs),
@@ -77,6 +78,7 @@ enum Command {
     Resume(commands::pause::ResumeArgs),
     Reconcile(commands::reconcile::ReconcileArgs),
     Schema(commands::schema::SchemaArgs),
+    Tokens(commands::tokens::TokensArgs),
     Synthesis(commands::synthesis::SynthesisArgs),
     Contract(commands::contract::ContractArgs),
     Topology(commands::topology::TopologyArgs),
@@ -92,6 +94,7 @@ impl Command {
             Self::Up(args) => args.run(session).await,
             Self::Work(args) => args.run(session).await,
             Self::Relay(args) => args.run(session).await,
+            Self::Serve(args) => args.run(session).await,
             Self::Import(args) => args.run(session).await,
             Self::Publish(args) => args.run(session).await,
             Self::Jobs(args) => args.run(session).await,
@@ -100,6 +103,7 @@ impl Command {
             Self::Resume(args) => args.run(session).await,
             Self::Reconcile(args) => args.run(session).await,
             Self::Schema(args) => args.run(session).await,
+            Self::Tokens(args) => args.run(session).await,
             Self::Synthesis(args) => args.run(session).await,
             Self::Contract(args) => args.run(session),
             Self::Topology(args) => args.run(session).await,
@@ -133,6 +137,14 @@ impl Command {
             Self::Up(args) => args.listen.clone(),
             Self::Work(args) => args.listen.clone(),
             Self::Relay(args) => args.listen.clone(),
+            Self::Serve(args) => args.listen.clone(),
+            _ => None,
+        }
+    }
+
+    fn api(&self) -> Option<String> {
+        match self {
+            Self::Up(args) => args.api.clone(),
             _ => None,
         }
     }
@@ -140,7 +152,7 @@ impl Command {
     /// The log's filter where none is configured. A service tells what it does, a verb only what is wrong.
     fn default_log(&self) -> &'static str {
         match self {
-            Self::Up(_) | Self::Work(_) | Self::Relay(_) => "info",
+            Self::Up(_) | Self::Work(_) | Self::Relay(_) | Self::Serve(_) => "info",
             // What they find is their answer.
             Self::Topology(_) | Self::Doctor(_) => "error",
             _ => "warn",
@@ -168,6 +180,7 @@ fn start(cli: Cli, terminal: Terminal) -> Result<Exit, Problem> {
         database: cli.global.database,
         broker: cli.global.broker,
         listen: cli.command.listen(),
+        api: cli.command.api(),
         log: cli.global.log,
         log_format: cli.global.log_format,
         concurrency: cli.command.concurrency(),

@@ -137,6 +137,12 @@ impl Api {
         &self.0.stop
     }
 
+    /// Ends the streams of events, and [`look_after`](Self::look_after), with another token too.
+    pub async fn ends_with(&self, stop: CancellationToken) {
+        stop.cancelled().await;
+        self.0.stop.cancel();
+    }
+
     /// What the API says about itself: whether the database answers it.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -102,9 +102,9 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
         }
         let reason = inner.to_string();
         let reason = reason.split(" at line ").next().unwrap_or_default();
-        let named = reason.split('`').nth(1).filter(|_| {
-            path == "." || reason.starts_with("missing field") || reason.starts_with("unknown field")
-        });
+        let is_about_a_name =
+            ["missing field", "unknown field"].iter().any(|start| reason.starts_with(start));
+        let named = reason.split('`').nth(1).filter(|_| is_about_a_name);
         let field = match (path.as_str(), named) {
             (".", Some(name)) => name.to_owned(),
             (".", None) => return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", reason),

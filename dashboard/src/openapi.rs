@@ -59,11 +59,19 @@ pub(crate) fn finished(document: &utoipa::openapi::OpenApi) -> Value {
     let Some(paths) = document["paths"].as_object_mut() else { return document };
     for (path, methods) in paths {
         let Some(methods) = methods.as_object_mut() else { continue };
-        for operation in methods.values_mut().filter(|operation| operation.is_object()) {
+        for (method, operation) in methods.iter_mut().filter(|(_, operation)| operation.is_object()) {
+            operation["operationId"] = name(method, path).into();
             complete(path, operation);
         }
     }
     document
+}
+
+/// `get_jobs_id`: unlike any other, and the same as long as the path is.
+fn name(method: &str, path: &str) -> String {
+    let words = path.trim_start_matches("/api/v1/").split('/');
+    let words = words.map(|word| word.trim_matches(['{', '}']).replace('-', "_"));
+    std::iter::once(method.to_owned()).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn complete(path: &str, operation: &mut Value) {

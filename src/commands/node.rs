@@ -35,6 +35,7 @@ pub(super) async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
         "roles": roles,
         "name": started.identity().name,
         "listen": started.listens(),
+        "api": started.serves_api(),
         "process": std::process::id(),
     });
     session.terminal.answer(&ready, || {

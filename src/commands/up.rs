@@ -18,6 +18,7 @@ nothing committed is lost.
 Examples:
   ackord up
   ackord up --database sqlite:/var/lib/ackord/ackord.db --log-format json
+  ackord up --api 127.0.0.1:9470
   ackord up --database postgres://ackord@db/jobs --broker amqp://ackord@mq/jobs --listen 127.0.0.1:9464")]
 pub(crate) struct UpArgs {
     /// Jobs of a kind that run at once, as kind=number,.. [default: what each kind says]
@@ -26,6 +27,9 @@ pub(crate) struct UpArgs {
     /// Where health and metrics are served, for example 127.0.0.1:9464 [default: nowhere]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
+    /// Where the HTTP API is served, as `ackord serve` does it, for example 127.0.0.1:9470 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) api: Option<String>,
 }
 
 impl UpArgs {

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const FILE: &str = "ackord.toml";
 
 /// Keys that the environment can set, each with its name there.
-const ENVIRONMENT: [(&str, &str); 13] = [
+const ENVIRONMENT: [(&str, &str); 15] = [
     ("database", "ACKORD_DATABASE"),
     ("database_listen", "ACKORD_DATABASE_LISTEN"),
     ("broker", "ACKORD_BROKER"),
@@ -23,6 +23,8 @@ const ENVIRONMENT: [(&str, &str); 13] = [
     ("broker_tls.certificate", "ACKORD_BROKER_TLS_CERTIFICATE"),
     ("broker_tls.key", "ACKORD_BROKER_TLS_KEY"),
     ("listen", "ACKORD_LISTEN"),
+    ("api.listen", "ACKORD_API_LISTEN"),
+    ("api.requests_per_second", "ACKORD_API_REQUESTS_PER_SECOND"),
     ("otlp_endpoint", "ACKORD_OTLP_ENDPOINT"),
     ("log", "ACKORD_LOG"),
     ("log_format", "ACKORD_LOG_FORMAT"),
@@ -40,6 +42,7 @@ pub(crate) struct Flags {
     pub(crate) database: Option<String>,
     pub(crate) broker: Option<String>,
     pub(crate) listen: Option<String>,
+    pub(crate) api: Option<String>,
     pub(crate) log: Option<String>,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) concurrency: Option<Concurrency>,
@@ -132,6 +135,7 @@ fn from_flags(flags: &Flags) -> Vec<Layer> {
     put("database", "database", flags.database.clone().map(Value::from));
     put("broker", "broker", flags.broker.clone().map(Value::from));
     put("listen", "listen", flags.listen.clone().map(Value::from));
+    put("api", "api.listen", flags.api.clone().map(Value::from));
     put("log", "log", flags.log.clone().map(Value::from));
     put("log-format", "log_format", flags.log_format.map(|format| Value::from(format.name())));
     put("concurrency", CONCURRENCY, flags.concurrency.as_ref().map(table));
@@ -205,6 +209,20 @@ mod tests {
         assert_eq!(config.worker.notices.0, ["synthesis", "replay"]);
         let config = load_file(text, Flags::default(), &[("ACKORD_NOTICES", "replay, ")]).unwrap().config;
         assert_eq!(config.worker.notices.0, ["replay"]);
+    }
+
+    #[test]
+    fn the_api_is_configured_in_all_three_places() {
+        let text = "[api]\nlisten = \"127.0.0.1:1\"\nrequests_per_second = 7\n";
+        let config = load_file(text, Flags::default(), &[]).unwrap().config;
+        assert_eq!(config.api.requests_per_second.0, 7);
+        let environment = [("ACKORD_API_REQUESTS_PER_SECOND", "0"), ("ACKORD_API_LISTEN", "127.0.0.1:2")];
+        let flags = Flags { api: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
+        let config = load_file(text, flags, &environment).unwrap().config;
+        assert_eq!(config.api.requests_per_second.0, 0);
+        assert_eq!(config.api.listen.map(String::from).as_deref(), Some("127.0.0.1:3"));
+        let problem = load_file("[api]\nrequests_per_second = \"many\"\n", Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("requests_per_second"), "{problem}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The configuration: `ackord.toml`, then the environment, then flags; the later one counts.
 
+mod api;
 mod broker;
 mod concurrency;
 mod consumer_timeout;
@@ -8,6 +9,7 @@ mod load;
 mod notices;
 mod origin;
 
+pub(crate) use api::ApiConfig;
 pub(crate) use broker::{AmqpUrl, BrokerChoice, BrokerTls};
 pub(crate) use concurrency::Concurrency;
 pub(crate) use consumer_timeout::ConsumerTimeout;
@@ -32,11 +34,13 @@ pub(crate) struct Config {
     pub(crate) broker: BrokerChoice,
     /// The files of a TLS connection to the broker.
     pub(crate) broker_tls: BrokerTls,
-    /// Where health and metrics are served, if they are.
+    /// Where health and metrics are served, if they are; with `serve`, the HTTP API too.
     pub(crate) listen: Option<ListenAddress>,
+    /// The HTTP API.
+    pub(crate) api: ApiConfig,
     /// Where traces are sent, if they are: the address of an OTLP collector over HTTP.
     pub(crate) otlp_endpoint: Option<String>,
-    /// The log's filter. Without one: `info` for `up`, `work` and `relay`, `warn` for everything else.
+    /// The log's filter. Without one: `info` for `up`, `work`, `relay` and `serve`, `warn` for everything else.
     pub(crate) log: Option<String>,
     /// How a line of the log is written.
     pub(crate) log_format: LogFormat,
@@ -52,6 +56,7 @@ impl Default for Config {
             broker: BrokerChoice::default(),
             broker_tls: BrokerTls::default(),
             listen: None,
+            api: ApiConfig::default(),
             otlp_endpoint: None,
             log: None,
             log_format: LogFormat::default(),

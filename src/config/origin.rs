@@ -28,7 +28,7 @@ pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
         value,
         from: origin(loaded, key),
     };
-    let log = config.log.clone().unwrap_or_else(|| "warn (info for up, work and relay)".to_owned());
+    let log = config.log.clone().unwrap_or_else(|| "warn (info for up, work, relay and serve)".to_owned());
     let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).into();
     let mut all = vec![
         setting("database", masked(&config.database).into()),
@@ -38,6 +38,8 @@ pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
         setting("broker_tls.certificate", file(&config.broker_tls.certificate)),
         setting("broker_tls.key", file(&config.broker_tls.key)),
         setting("listen", config.listen.map(String::from).into()),
+        setting("api.listen", config.api.listen.map(String::from).into()),
+        setting("api.requests_per_second", config.api.requests_per_second.0.into()),
         setting("otlp_endpoint", config.otlp_endpoint.as_deref().map(mask_credentials).into()),
         setting("log", log.into()),
         setting("log_format", serde_json::json!(config.log_format)),

@@ -54,11 +54,13 @@ pub(super) async fn metrics(State(served): State<Served>) -> Response {
     gauge!(READY).set(one_if(conditions.iter().all(|condition| condition.ok)));
     gauge!(DATABASE)
         .set(one_if(conditions.iter().all(|condition| condition.name != "database" || condition.ok)));
-    let now = *served.broker.borrow();
-    for (state, name) in
-        [(BrokerState::Open, "open"), (BrokerState::Blocked, "blocked"), (BrokerState::Closed, "closed")]
-    {
-        gauge!(BROKER, "state" => name).set(one_if(state == now));
+    if let Some(broker) = &served.broker {
+        let now = *broker.borrow();
+        for (state, name) in
+            [(BrokerState::Open, "open"), (BrokerState::Blocked, "blocked"), (BrokerState::Closed, "closed")]
+        {
+            gauge!(BROKER, "state" => name).set(one_if(state == now));
+        }
     }
     let text = served.metrics.render() + &process_text();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()

@@ -1,6 +1,7 @@
-//! Health and metrics over HTTP: `/healthz`, `/readyz`, `/metrics`, and nothing else.
+//! What a process serves over HTTP: health and metrics (`/healthz`, `/readyz`, `/metrics`), and the API, which is another crate's.
 //!
-//! Nobody is asked who he is, so nothing here is a secret, and the address is loopback unless somebody chooses another.
+//! For health and metrics nobody is asked who he is, so nothing there is a secret, and the address is loopback unless somebody
+//! chooses another.
 
 mod answers;
 
@@ -32,8 +33,8 @@ pub(crate) struct Served {
     /// What this process knows about others. It is shown, and has no part in its own readiness.
     pub(crate) elsewhere: Vec<Health>,
     pub(crate) metrics: PrometheusHandle,
-    /// The broker of this process.
-    pub(crate) broker: watch::Receiver<BrokerState>,
+    /// The broker of this process, where it has one.
+    pub(crate) broker: Option<watch::Receiver<BrokerState>>,
     /// Who this is.
     pub(crate) name: String,
     /// What it runs.
@@ -76,25 +77,56 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Problem> {
     })
 }
 
-/// Serves until `stop`.
-pub(crate) async fn serve(door: Door, served: Served, stop: CancellationToken) {
+/// Serves health and metrics until `stop`, and `api` beside them where it is given.
+pub(crate) async fn serve(door: Door, served: Served, api: Option<Router>, stop: CancellationToken) {
     info!(address = %door.address, "health and metrics are served");
     answers::name(&served);
-    let app = Router::new()
+    let own = Router::new()
         .route("/healthz", get(answers::alive))
         .route("/readyz", get(answers::ready))
         .route("/metrics", get(answers::metrics))
-        .fallback(answers::nothing_here)
         .with_state(served);
+    let app = match api {
+        Some(api) => api.merge(own),
+        None => own.fallback(answers::nothing_here),
+    };
+    serve_router(door.listener, app, stop).await;
+}
+
+/// Takes an address for the API alone.
+///
+/// # Errors
+/// The address is taken, or not this machine's.
+pub(crate) async fn open_api(address: SocketAddr) -> Result<ApiDoor, Problem> {
+    let listener = bind(address).await?;
+    let address = listener.local_addr().unwrap_or(address);
+    Ok(ApiDoor { listener, address })
+}
+
+/// An address that is taken for the API.
+pub(crate) struct ApiDoor {
+    listener: TcpListener,
+    /// Where it is, with the port that was found where none was asked for.
+    pub(crate) address: SocketAddr,
+}
+
+/// Serves the API alone until `stop`.
+pub(crate) async fn serve_api(door: ApiDoor, api: Router, stop: CancellationToken) {
+    info!(address = %door.address, "the HTTP API is served");
+    serve_router(door.listener, api, stop).await;
+}
+
+async fn serve_router(listener: TcpListener, app: Router, stop: CancellationToken) {
     let stopped = stop.clone().cancelled_owned();
-    let server = axum::serve(door.listener, app).with_graceful_shutdown(stopped).into_future();
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped).into_future();
     let last = async {
         stop.cancelled().await;
         tokio::time::sleep(LAST_ANSWERS).await;
     };
     tokio::select! {
         ended = server => if let Err(error) = ended {
-            error!(error = %error, "health and metrics are not served any more");
+            error!(error = %error, "nothing is served over HTTP any more");
         },
         // Whoever keeps a connection open does not keep the process.
         () = last => {}

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use ackord_consumers::registry::Registry;
+use ackord_dashboard::ApiOptions;
 use ackord_entities::database::Database;
 use ackord_entities::queue::lease;
 use ackord_entities::queue::process::{self, Role};
@@ -26,6 +27,7 @@ use ackord_producer::upkeep::put_back_expired;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::commands;
 use crate::config::{BrokerChoice, BrokerTls, Config, ListenAddress};
 use crate::http;
 use crate::lock::{self, WorkerLock};
@@ -42,6 +44,8 @@ pub(crate) struct NodeOptions {
     pub(crate) broker_tls: BrokerTls,
     /// Where health and metrics are served, if they are.
     pub(crate) listen: Option<ListenAddress>,
+    /// Where and how the HTTP API is served, if it is.
+    pub(crate) api: Option<ApiOptions>,
     /// Kinds whose notices are sent.
     pub(crate) notices: Vec<String>,
     pub(crate) concurrency: BTreeMap<String, usize>,
@@ -56,6 +60,7 @@ impl NodeOptions {
             broker: config.broker.clone(),
             broker_tls: config.broker_tls.clone(),
             listen: config.listen,
+            api: api(verb, config),
             notices: config.worker.notices.0.clone(),
             concurrency: config.worker.concurrency.0.clone(),
             consumer_timeout: config.worker.consumer_timeout.0,
@@ -68,6 +73,7 @@ impl NodeOptions {
             broker: BrokerChoice::Embedded,
             broker_tls: BrokerTls::default(),
             listen: None,
+            api: None,
             ..Self::of(Verb::Up, config)
         }
     }
@@ -81,6 +87,12 @@ impl NodeOptions {
     }
 }
 
+/// Of the nodes, `up` serves the API where it is told to.
+fn api(verb: Verb, config: &Config) -> Option<ApiOptions> {
+    let address = config.api.listen.filter(|_| verb == Verb::Up)?.0;
+    Some(commands::serve::options(config, address))
+}
+
 /// A running node. [`Node::run`] must be awaited: dropping it ends the tasks without a drain.
 pub(crate) struct Node {
     database: Database,
@@ -88,6 +100,7 @@ pub(crate) struct Node {
     broker: Description,
     identity: Identity,
     listens: Option<SocketAddr>,
+    serves_api: Option<SocketAddr>,
     tasks: Tasks,
     // Freed last: until then no other worker may start on the file.
     _lock: Option<WorkerLock>,
@@ -110,6 +123,11 @@ impl Node {
             None => None,
         };
         let listens = door.as_ref().map(|door| door.address);
+        let api_door = match &options.api {
+            Some(api) => Some(http::open_api(api.address).await?),
+            None => None,
+        };
+        let serves_api = api_door.as_ref().map(|door| door.address);
         let lock =
             sqlite_file(&database).map(|file| lock::take_for(file, options.verb.name())).transpose()?;
         let migrated = schema::bring_up(&database).await?;
@@ -128,7 +146,7 @@ impl Node {
             release_leases_of_the_dead(&database, &doorbell).await?;
         }
         let place = parts::Place { database: database.clone(), broker, doorbell: doorbell.clone() };
-        let started = parts::start(place, registry, presence, door, &identity, &options).await;
+        let started = parts::start(place, registry, presence, parts::Doors { own: door, api: api_door }, &identity, &options).await;
         let tasks = match started {
             Ok(tasks) => tasks,
             Err(error) => {
@@ -137,7 +155,7 @@ impl Node {
                 return Err(error);
             }
         };
-        Ok(Self { database, doorbell, broker: description, identity, listens, tasks, _lock: lock })
+        Ok(Self { database, doorbell, broker: description, identity, listens, serves_api, tasks, _lock: lock })
     }
 
     /// The database that everything works on.
@@ -158,6 +176,11 @@ impl Node {
     /// Where health and metrics are served, if they are.
     pub(crate) fn listens(&self) -> Option<SocketAddr> {
         self.listens
+    }
+
+    /// Where the HTTP API is served, if it is.
+    pub(crate) fn serves_api(&self) -> Option<SocketAddr> {
+        self.serves_api
     }
 
     /// Wakes the relay after a commit of this process.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ackord_consumers::registry::Registry;
 use ackord_consumers::worker::{Worker, WorkerOptions};
+use ackord_dashboard::{Api, ApiOptions};
 use ackord_entities::database::Database;
+use ackord_entities::jobs::Catalogue;
 use ackord_entities::queue::process::Role;
 use ackord_producer::Doorbell;
 use ackord_producer::broker::Broker;
@@ -15,12 +17,14 @@ use ackord_producer::upkeep::{
     Guarded, Retention, RetentionOptions, Sweeper, SweeperOptions, TopologyKeeper, TopologyOptions,
 };
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::presence::Presence;
 use super::tasks::Tasks;
 use super::{Identity, NodeOptions};
-use crate::http::{self, Door, Served};
+use crate::commands::serve;
+use crate::http::{self, ApiDoor, Door, Served};
 use crate::session::sqlite_file;
 use crate::telemetry::{Gauges, metrics};
 
@@ -31,6 +35,14 @@ pub(super) struct Place {
     pub(super) doorbell: Doorbell,
 }
 
+/// The addresses that were taken.
+pub(super) struct Doors {
+    /// For health and metrics.
+    pub(super) own: Option<Door>,
+    /// For the HTTP API.
+    pub(super) api: Option<ApiDoor>,
+}
+
 /// Looks after the topology once, then starts what the roles ask for.
 ///
 /// # Errors
@@ -39,7 +51,7 @@ pub(super) async fn start(
     place: Place,
     registry: Registry,
     presence: Presence,
-    door: Option<Door>,
+    doors: Doors,
     identity: &Identity,
     options: &NodeOptions,
 ) -> anyhow::Result<Tasks> {
@@ -59,6 +71,10 @@ pub(super) async fn start(
             "the broker is away; it is tried again for ever, and what is published waits in the outbox"
         );
     }
+    let api = match doors.api.zip(options.api.clone()) {
+        Some((door, options)) => Some(served_api(&database, &catalogue, &doorbell, door, options).await?),
+        None => None,
+    };
     let roles = options.verb.roles();
     let kinds: Vec<&'static str> = catalogue.iter().map(|spec| spec.kind).collect();
     let mut tasks = Tasks::default();
@@ -92,7 +108,15 @@ pub(super) async fn start(
         healths.push(worker.health().part());
         tasks.spawn_worker(|stop| worker.run(stop));
     }
-    if let Some(door) = door {
+    if let Some((api, door)) = api {
+        healths.push(api.health());
+        tasks.spawn("HTTP API", |stop| async move {
+            let router = ackord_dashboard::router(api.clone());
+            let ends = api.clone();
+            tokio::join!(http::serve_api(door, router, stop.clone()), api.look_after(), ends.ends_with(stop));
+        });
+    }
+    if let Some(door) = doors.own {
         // The figures belong to whoever moves and cleans up, so that a crowd of workers does not ask for them again and again.
         if roles.contains(&Role::Relay) || roles.contains(&Role::Upkeep) {
             let gauges = Gauges::new(database, kinds);
@@ -105,13 +129,30 @@ pub(super) async fn start(
             parts: healths,
             elsewhere,
             metrics: door.metrics.clone(),
-            broker: broker.state(),
+            broker: Some(broker.state()),
             name: identity.name.clone(),
             roles: roles.into_iter().map(Role::name).collect(),
         };
-        tasks.spawn("health and metrics", |stop| http::serve(door, served, stop));
+        tasks.spawn("health and metrics", |stop| http::serve(door, served, None, stop));
     }
     Ok(tasks)
+}
+
+/// The API behind its door.
+///
+/// # Errors
+/// Other machines reach the address and there are no tokens; whatever the database answers.
+async fn served_api(
+    database: &Database,
+    catalogue: &Catalogue,
+    doorbell: &Doorbell,
+    door: ApiDoor,
+    options: ApiOptions,
+) -> anyhow::Result<(Api, ApiDoor)> {
+    let stop = CancellationToken::new();
+    let api = Api::new(database.clone(), catalogue.clone(), doorbell.clone(), options, stop);
+    serve::check(&api).await?;
+    Ok((api, door))
 }
 
 fn worker_options(database: &Database, identity: &Identity, options: &NodeOptions) -> WorkerOptions {
