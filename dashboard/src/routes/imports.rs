@@ -100,7 +100,7 @@ pub(crate) async fn import(
     let report = Import::new(api.database().clone(), options).take(upload).await?;
     drop(permit);
     if let Some(refused) = report.refused_files.first() {
-        return Err(Problem::invalid("body", format!("the document {}", refused.refusal))
+        return Err(Problem::invalid("body", format!("the document was refused: {}", refused.refusal))
             .with("refused", named(&report.lines)));
     }
     let outcome = match (report.taken, report.updated) {

@@ -83,7 +83,8 @@ async fn records_are_taken_line_by_line_and_the_others_are_named(
     let Some(world) = World::open(backend).await else { return };
     let record = json!({
         "source": { "uri": "https://example.org/a", "title": "On leases" },
-        "facts": [{ "content": "A lease ends by itself.", "nodes": ["lease"] }],
+        "facts": ["A lease ends by itself."],
+        "nodes": ["Lease"],
     });
     let lines = format!("{record}\nno json\n");
     let path = "/graphs/research/imports?uri=upload:records.jsonl";
