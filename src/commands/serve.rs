@@ -18,8 +18,7 @@ use crate::session::Session;
 use crate::signals::stop_on_signal;
 
 /// Where it listens when nothing else is said: this machine only.
-const HERE: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9470);
+const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9470);
 
 /// Serve the HTTP API, with health and metrics beside it; makes and migrates the database
 #[derive(Debug, clap::Args)]
@@ -96,9 +95,8 @@ pub(crate) fn options(config: &crate::config::Config, address: SocketAddr) -> Ap
 /// Other machines reach the address and there are no tokens; whatever the database answers.
 pub(crate) async fn check(api: &Api) -> anyhow::Result<()> {
     api.check().await?.map_err(|refusal| {
-        Problem::refused(refusal.to_string()).remedy(
-            "make one with `ackord tokens create NAME --role admin`, or listen on 127.0.0.1 only",
-        )
+        Problem::refused(refusal.to_string())
+            .remedy("make one with `ackord tokens create NAME --role admin`, or listen on 127.0.0.1 only")
     })?;
     Ok(())
 }

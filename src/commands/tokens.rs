@@ -51,7 +51,9 @@ Examples:
         operator: OperatorArgs,
     },
     /// List all tokens, newest first
-    #[command(after_help = "Example:\n  ackord tokens list --json | jq -r '.tokens[] | select(.valid) | .name'")]
+    #[command(
+        after_help = "Example:\n  ackord tokens list --json | jq -r '.tokens[] | select(.valid) | .name'"
+    )]
     List,
     /// Revoke a token: it counts no more from now on
     #[command(after_help = "Example:\n  ackord tokens revoke ci --reason 'it was in a log'")]

@@ -221,7 +221,8 @@ mod tests {
         let config = load_file(text, flags, &environment).unwrap().config;
         assert_eq!(config.api.requests_per_second.0, 0);
         assert_eq!(config.api.listen.map(String::from).as_deref(), Some("127.0.0.1:3"));
-        let problem = load_file("[api]\nrequests_per_second = \"many\"\n", Flags::default(), &[]).unwrap_err();
+        let problem =
+            load_file("[api]\nrequests_per_second = \"many\"\n", Flags::default(), &[]).unwrap_err();
         assert!(problem.message.contains("requests_per_second"), "{problem}");
     }
 

@@ -146,7 +146,15 @@ impl Node {
             release_leases_of_the_dead(&database, &doorbell).await?;
         }
         let place = parts::Place { database: database.clone(), broker, doorbell: doorbell.clone() };
-        let started = parts::start(place, registry, presence, parts::Doors { own: door, api: api_door }, &identity, &options).await;
+        let started = parts::start(
+            place,
+            registry,
+            presence,
+            parts::Doors { own: door, api: api_door },
+            &identity,
+            &options,
+        )
+        .await;
         let tasks = match started {
             Ok(tasks) => tasks,
             Err(error) => {
@@ -155,7 +163,16 @@ impl Node {
                 return Err(error);
             }
         };
-        Ok(Self { database, doorbell, broker: description, identity, listens, serves_api, tasks, _lock: lock })
+        Ok(Self {
+            database,
+            doorbell,
+            broker: description,
+            identity,
+            listens,
+            serves_api,
+            tasks,
+            _lock: lock,
+        })
     }
 
     /// The database that everything works on.

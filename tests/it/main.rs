@@ -8,6 +8,7 @@ mod process;
 mod program;
 mod random;
 
+mod api;
 mod cli_answers;
 mod cli_bad_input;
 mod cli_config;

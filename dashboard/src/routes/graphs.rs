@@ -5,6 +5,7 @@ use ackord_entities::graph::synthesis::Seen;
 use ackord_entities::graph::{edge, fact, graphs};
 use ackord_entities::ids::{FactId, GraphId, NodeId, SourceId};
 use ackord_graph::search;
+use ackord_graph::synthesis::find_graph;
 use ackord_graph::synthesis::material::Fact;
 use ackord_graph::text::slug;
 use axum::Json;
@@ -14,7 +15,7 @@ use sea_orm::{ActiveEnum as _, EntityTrait as _, QueryOrder as _};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::syntheses::{VisibleTo, find_graph, no_such_graph};
+use super::syntheses::{VisibleTo, no_such_graph};
 use crate::api::Api;
 use crate::body::{Named, NamedTwo, Params};
 use crate::caller::{Caller, Viewer};

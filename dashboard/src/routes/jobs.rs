@@ -2,7 +2,7 @@
 
 use ackord_entities::clock::later;
 use ackord_entities::ids::JobId;
-use ackord_entities::jobs::{Job as _, Replay};
+use ackord_entities::jobs::{Job as _, Recombination, Regeneration, Replay};
 use ackord_entities::queue::job::{self, Filter};
 use ackord_entities::queue::state::{JobState, ShownState};
 use ackord_producer::operate::{self, CancelOutcome, RetryOutcome};
@@ -22,6 +22,8 @@ use crate::cursor::{List, Page, limit};
 use crate::idempotency::{Key, Made};
 use crate::problem::Problem;
 
+/// Kinds that other verbs publish, which ask whether the caller may.
+const INTERNAL: [&str; 3] = [Replay::KIND, Regeneration::KIND, Recombination::KIND];
 /// The shown states are not stored, so a page of them may take several looks; no request takes more than so many.
 const LOOKS: usize = 20;
 /// A job can be published for ten years ahead.
@@ -205,8 +207,9 @@ fn may_publish(caller: &Caller, kind: &str, payload: &str) -> Result<(), Problem
     if caller.is_operator() {
         return Ok(());
     }
-    if kind == Replay::KIND {
-        return Err(Problem::forbidden("replays are for operators: the role publisher does not go that far"));
+    if INTERNAL.contains(&kind) {
+        let detail = format!("jobs of the kind `{kind}` are published by ackord itself, and by operators");
+        return Err(Problem::forbidden(detail));
     }
     let payload: Value = serde_json::from_str(payload)?;
     super::syntheses::may_create_for(caller, payload["creator_id"].as_str())

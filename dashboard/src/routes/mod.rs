@@ -11,6 +11,7 @@ mod page;
 mod progress;
 mod replay_runs;
 mod selection;
+mod supers;
 mod syntheses;
 mod texts;
 
@@ -79,6 +80,8 @@ fn documented(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(graphs::facts))
         .routes(routes!(syntheses::list, syntheses::create))
         .routes(routes!(syntheses::show, syntheses::change, syntheses::delete))
+        .routes(routes!(syntheses::regenerate))
+        .routes(routes!(supers::create))
         .routes(routes!(texts::facts_of_sentence))
         .routes(routes!(texts::versions))
         .routes(routes!(texts::version))

@@ -1,6 +1,7 @@
 //! How far a job or a synthesis is: by polling, and as a stream of events.
 
 use ackord_entities::graph::synthesis::{self, State as SynthesisState};
+use ackord_entities::graph::synthesis_link;
 use ackord_entities::ids::{JobId, SynthesisId};
 use ackord_entities::queue::job;
 use ackord_entities::queue::state::ShownState;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::jobs::no_such_job;
-use super::syntheses::{Standing, no_such_synthesis, public_error};
+use super::syntheses::{Standing, SynthesisType, no_such_synthesis, public_error};
 use crate::api::Api;
 use crate::body::Named;
 use crate::caller::{Caller, Viewer};
@@ -142,6 +143,17 @@ pub(crate) struct SynthesisProgress {
     version: Option<i32>,
     /// Why the last attempt failed.
     error: Option<ErrorView>,
+    /// Of a super-synthesis that is planned: how many of its parts have ended.
+    parts: Option<PartsProgress>,
+}
+
+/// How many parts have ended.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct PartsProgress {
+    /// Written, failed or called off.
+    ended: usize,
+    /// All of them.
+    total: usize,
 }
 
 /// How far a synthesis is.
@@ -189,7 +201,14 @@ impl Watched for WatchedSynthesis {
     async fn look(&self, api: &Api) -> Result<Option<SynthesisProgress>, Problem> {
         let row = synthesis::by_id(api.database().read(), self.id).await?;
         let row = row.filter(|row| self.caller.may_see(row.visibility, row.creator_id.as_deref()));
-        Ok(row.map(|row| SynthesisProgress {
+        let Some(row) = row else { return Ok(None) };
+        let parts = match SynthesisType::of(&row) {
+            SynthesisType::Synthesis => Vec::new(),
+            SynthesisType::Supersynthesis => synthesis_link::parts_of(api.database().read(), row.id).await?,
+        };
+        let ended = parts.iter().filter(|part| part.has_ended()).count();
+        Ok(Some(SynthesisProgress {
+            parts: (!parts.is_empty()).then_some(PartsProgress { ended, total: parts.len() }),
             id: row.id,
             status: status_of_synthesis(row.state),
             state: row.state.into(),

@@ -1,19 +1,21 @@
 //! `/syntheses`: asked for, listed, shown, changed, removed.
 
 use ackord_entities::graph::graphs;
-use ackord_entities::graph::node::{self, Visibility};
+use ackord_entities::graph::node::Visibility;
+use ackord_entities::graph::super_synthesis;
 use ackord_entities::graph::synthesis::{self, Model, Seen, State as Stored};
 use ackord_entities::ids::{GraphId, JobId, NodeId, SynthesisId};
 use ackord_entities::jobs::{self, Job as _, Synthesis};
 use ackord_entities::queue::audit::{self, Deed, SubjectType};
-use ackord_graph::synthesis::{self as domain, Removed, Wish};
+use ackord_graph::synthesis::{AskError, ask};
 use ackord_producer::story::ErrorView;
+use ackord_producer::syntheses::{self as family, RegenerateError};
 use ackord_producer::{Publish, enqueue};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait as _};
+use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -95,11 +97,31 @@ impl From<VisibleTo> for Visibility {
     }
 }
 
+/// Whether it is a text of its own or made from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SynthesisType {
+    /// Written from facts.
+    Synthesis,
+    /// Combined from syntheses.
+    Supersynthesis,
+}
+
+impl SynthesisType {
+    /// Its node's key begins with it, for ever.
+    pub(super) fn of(row: &Model) -> Self {
+        if row.node_key.starts_with("supersynthesis-") { Self::Supersynthesis } else { Self::Synthesis }
+    }
+}
+
 /// A synthesis in a list.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SynthesisView {
     /// Also the id of its node.
     pub(crate) id: SynthesisId,
+    /// Whether it is a text of its own or made from others.
+    #[serde(rename = "type")]
+    synthesis_type: SynthesisType,
     /// The graph it belongs to.
     graph_id: GraphId,
     /// What it is about.
@@ -130,6 +152,7 @@ impl From<Model> for SynthesisView {
     fn from(row: Model) -> Self {
         Self {
             id: row.id,
+            synthesis_type: SynthesisType::of(&row),
             graph_id: row.graph_id,
             state: row.state.into(),
             visibility: row.visibility.into(),
@@ -158,6 +181,10 @@ pub(super) fn public_error(row: &Model) -> Option<ErrorView> {
 pub(crate) struct SynthesesQuery {
     /// The graph, by its slug or its id; without one, `default`.
     graph: Option<String>,
+    /// Only those of this type.
+    #[serde(rename = "type")]
+    #[param(inline)]
+    synthesis_type: Option<SynthesisType>,
     /// Only those that stand there.
     #[param(inline)]
     state: Option<Standing>,
@@ -191,15 +218,19 @@ pub(crate) async fn list(
     Params(query): Params<SynthesesQuery>,
 ) -> Result<Json<Page<SynthesisView>>, Problem> {
     let size = limit(query.limit)?;
-    let list = List::new("syntheses", &(&query.graph, query.state, query.visibility, &query.creator));
+    let list = List::new(
+        "syntheses",
+        &(&query.graph, query.synthesis_type, query.state, query.visibility, &query.creator),
+    );
     let read = api.database().read();
     let before = match &query.cursor {
         Some(cursor) => Some(place(&list.place(cursor)?)?),
         None => None,
     };
     let name = query.graph.as_deref().unwrap_or(graphs::DEFAULT);
-    let graph = find_graph(read, name).await?.ok_or_else(|| no_such_graph(name))?;
+    let graph = ackord_graph::synthesis::find_graph(read, name).await?.ok_or_else(|| no_such_graph(name))?;
     let filter = synthesis::Filter {
+        is_super: query.synthesis_type.map(|wanted| wanted == SynthesisType::Supersynthesis),
         state: query.state.map(Stored::from),
         visibility: query.visibility.map(Visibility::from),
         creator: query.creator.as_deref(),
@@ -255,11 +286,11 @@ pub(crate) struct SynthesisRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Requested {
     /// The synthesis: there already, pending.
-    id: SynthesisId,
+    pub(super) id: SynthesisId,
     /// The job that writes it.
-    job_id: JobId,
+    pub(super) job_id: JobId,
     /// `pending`.
-    state: Standing,
+    pub(super) state: Standing,
 }
 
 /// Ask for a synthesis. It is there at once, pending; its job writes it.
@@ -278,27 +309,15 @@ pub(crate) async fn create(
     key: Key,
     JsonText(text): JsonText,
 ) -> Result<Made, Problem> {
-    let mut payload: Value = parse(&text)?;
-    if let (Some(fields), Some(subject)) = (payload.as_object_mut(), &caller.subject) {
-        fields.entry("creator_id").or_insert_with(|| subject.clone().into());
-    }
-    let wish: Synthesis = jobs::decode(Synthesis::VERSION, payload.to_string().as_bytes())?;
+    let payload = with_subject(&caller, &text)?;
+    let wish: Synthesis = jobs::decode(Synthesis::VERSION, payload.as_bytes())?;
     may_create_for(&caller, wish.creator_id.as_deref())?;
     let request = json!(["synthesis", wish]);
     let asked = async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
-        let graph = graph_of(&tx, &wish, now).await?;
         let job = JobId::new();
-        let input = serde_json::to_string(&wish)?;
-        let wanted = Wish {
-            graph,
-            topic: &wish.topic,
-            visibility: wish.visibility.into(),
-            creator: wish.creator_id.as_deref(),
-            input: &input,
-        };
-        let id = domain::request(&tx, &wanted, job, now).await?;
+        let id = ask(&tx, &wish, job, now).await?;
         enqueue(&tx, &wish, &Publish::at(now).with_id(job)).await?;
         let body = Requested { id, job_id: job, state: Standing::Pending };
         let made = Made::accepted(format!("/api/v1/syntheses/{id}"), &body)?;
@@ -318,37 +337,23 @@ pub(super) fn may_create_for(caller: &Caller, creator: Option<&str>) -> Result<(
         .at("creator_id"))
 }
 
-/// The graph and the starting nodes of a wish are there. The default graph is made if nobody did yet.
-async fn graph_of(
-    tx: &DatabaseTransaction,
-    wish: &Synthesis,
-    now: DateTime<Utc>,
-) -> Result<GraphId, Problem> {
-    let graph = match find_graph(tx, &wish.graph).await? {
-        Some(graph) => graph,
-        None if wish.graph == graphs::DEFAULT => graphs::ensure(tx, graphs::DEFAULT, now).await?,
-        None => return Err(Problem::invalid("graph", format!("there is no graph `{}`", wish.graph))),
-    };
-    let found = node::by_ids(tx, wish.starting_node_ids.iter().copied()).await?;
-    let is_there = |id: &NodeId| found.iter().any(|node| node.id == *id && node.graph_id == graph);
-    match wish.starting_node_ids.iter().position(|id| !is_there(id)) {
-        None => Ok(graph),
-        Some(at) => {
-            let detail = format!("there is no node {} in this graph", wish.starting_node_ids[at]);
-            Err(Problem::invalid(format!("starting_node_ids[{at}]"), detail))
-        }
+/// The payload, with the subject of the token as its creator where it names none.
+pub(super) fn with_subject(caller: &Caller, text: &str) -> Result<String, Problem> {
+    let mut payload: Value = parse(text)?;
+    if let (Some(fields), Some(subject)) = (payload.as_object_mut(), &caller.subject) {
+        fields.entry("creator_id").or_insert_with(|| subject.clone().into());
     }
+    Ok(payload.to_string())
 }
 
-pub(super) async fn find_graph(
-    connection: &impl ConnectionTrait,
-    name: &str,
-) -> Result<Option<GraphId>, Problem> {
-    let found = match name.parse::<GraphId>() {
-        Ok(id) => graphs::Entity::find_by_id(id).one(connection).await?,
-        Err(_) => graphs::by_slug(connection, name).await?,
-    };
-    Ok(found.map(|graph| graph.id))
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Invalid(invalid) => Self::invalid(invalid.field, invalid.reason),
+            AskError::Database(error) => error.into(),
+            _ => Self::internal(),
+        }
+    }
 }
 
 pub(super) fn no_such_graph(name: &str) -> Problem {
@@ -365,6 +370,8 @@ pub(crate) struct WholeSynthesis {
     operator_error: Option<String>,
     /// The text, if there is one.
     text: Option<super::texts::TextView>,
+    /// Its parts, and what it is a part of.
+    family: super::supers::FamilyView,
 }
 
 /// A synthesis: where it stands, its newest good text sentence by sentence, and what it refers to.
@@ -390,8 +397,9 @@ async fn whole(api: &Api, caller: &Caller, row: Model) -> Result<WholeSynthesis,
         Some(version) => super::texts::text_of(api, row.id, version).await?,
         None => None,
     };
+    let family = super::supers::family_of(api, caller, &row).await?;
     let operator_error = row.error_message.clone().filter(|_| caller.is_operator());
-    Ok(WholeSynthesis { head: row.into(), operator_error, text })
+    Ok(WholeSynthesis { head: row.into(), operator_error, text, family })
 }
 
 /// The synthesis, if the caller may see it. Whoever may not is told what is true of any id: there is none.
@@ -434,7 +442,9 @@ pub(crate) async fn change(
     let changed = async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
-        if synthesis::show_to(&tx, id, visibility, now).await? {
+        let before = synthesis::lock(&tx, id).await?.ok_or_else(|| no_such_synthesis(id))?;
+        if before.visibility != visibility {
+            synthesis::set_visibility(&tx, id, visibility, now).await?;
             let details = json!({ "visibility": change.visibility }).to_string();
             record(&tx, &caller, "change", id, Some(details), now).await?;
         }
@@ -466,19 +476,88 @@ pub(crate) async fn delete(
     let deleted = async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
-        let removed = domain::remove(&tx, id, now).await?;
-        if let Removed::Gone { topic } = &removed {
-            record(&tx, &caller, "delete", id, Some(json!({ "topic": topic }).to_string()), now).await?;
-        }
-        tx.commit().await?;
-        Ok::<_, Problem>(removed)
-    };
-    match api.database().within_limit(deleted).await? {
-        Removed::Gone { .. } => Ok(StatusCode::NO_CONTENT),
-        Removed::NotFound => Err(no_such_synthesis(id)),
-        Removed::InFlight { job } => {
+        // In the order in which everybody locks them.
+        super_synthesis::lock(&tx, id).await?;
+        let row = synthesis::lock(&tx, id).await?.ok_or_else(|| no_such_synthesis(id))?;
+        if row.is_in_flight() {
             let detail = "it is asked for or being written: call its job off first, or wait";
-            Err(Problem::conflict("in_flight", detail).with("job_id", job))
+            return Err(Problem::conflict("in_flight", detail).with("job_id", row.job_id));
+        }
+        let removed = family::remove(&tx, id, &Publish::at(now)).await?;
+        let parents = removed.map(|removed| removed.parents).unwrap_or_default();
+        let details = json!({ "topic": row.topic, "parents": parents });
+        record(&tx, &caller, "delete", id, Some(details.to_string()), now).await?;
+        tx.commit().await?;
+        Ok::<_, Problem>(())
+    };
+    api.database().within_limit(deleted).await?;
+    api.doorbell().ring();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A synthesis that is written again.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RegeneratedView {
+    /// The synthesis: the same as before.
+    synthesis_id: SynthesisId,
+    /// The job that writes it.
+    job_id: JobId,
+    /// `regeneration`, or `recombination` for a super-synthesis that has parts.
+    kind: &'static str,
+    /// `pending`.
+    state: Standing,
+}
+
+/// Have a failed synthesis written again, in place, from what it was asked for. A super-synthesis that has parts is combined again; it
+/// need not have failed if its parts say something else by now. For its creator, and operators.
+#[utoipa::path(
+    post,
+    path = "/syntheses/{id}/regenerate",
+    tag = "syntheses",
+    params(("id" = SynthesisId, Path, description = "The synthesis")),
+    responses(
+        (status = 202, description = "Its job is published", body = RegeneratedView, headers(("location" = String))),
+        (status = 400, description = "It has not failed (`not_in_error`), or what it was asked for cannot be read any more (`no_stored_input`)"),
+        (status = 409, description = "A job works on it already: `job_id`"),
+    ),
+    security(("token" = ["publisher"]))
+)]
+pub(crate) async fn regenerate(
+    Publisher(caller): Publisher,
+    State(api): State<Api>,
+    Named(id): Named<SynthesisId>,
+) -> Result<Made, Problem> {
+    own(&api, &caller, id).await?;
+    let published = async {
+        let tx = api.database().begin().await?;
+        let now = api.database().clock().now(&tx).await?;
+        let again = family::regenerate(&tx, id, &Publish::at(now)).await?;
+        let details = json!({ "job": again.job }).to_string();
+        record(&tx, &caller, "regenerate", id, Some(details), now).await?;
+        tx.commit().await?;
+        Ok::<_, Problem>(again)
+    };
+    let again = api.database().within_limit(published).await?;
+    api.doorbell().ring();
+    let body =
+        RegeneratedView { synthesis_id: id, job_id: again.job, kind: again.kind, state: Standing::Pending };
+    Made::accepted(format!("/api/v1/syntheses/{id}"), &body)
+}
+
+impl From<RegenerateError> for Problem {
+    fn from(error: RegenerateError) -> Self {
+        let (code, detail) = (error.code(), error.to_string());
+        match error {
+            // A node of another type is no synthesis.
+            RegenerateError::NotFound(_) | RegenerateError::WrongType(_) => Self::not_found(detail),
+            RegenerateError::NotInError { .. } => Self::bad_request(code, detail),
+            RegenerateError::NoStoredInput { .. } => {
+                Self::bad_request(code, "what it was asked for cannot be read any more: ask for a new one")
+            }
+            RegenerateError::InFlight { job } => Self::conflict(code, detail).with("job_id", job),
+            RegenerateError::Database(error) => error.into(),
+            RegenerateError::Enqueue(error) => error.into(),
+            _ => Self::internal(),
         }
     }
 }

@@ -6,7 +6,7 @@ use ackord_entities::queue::api_token::ApiRole;
 use ackord_entities::queue::{audit, job};
 use ackord_graph::synthesis::{ExtractiveProducer, Request, Wish, begin, complete, compose, fail};
 use rstest::rstest;
-use sea_orm::DbBackend;
+use sea_orm::{ConnectionTrait, DbBackend};
 use serde_json::{Value, json};
 
 use crate::graphs::import;
@@ -319,4 +319,80 @@ async fn what_cannot_be_asked_for_names_the_field_and_leaves_nothing(
         (ask("a").expect(202).await, ask("a").expect(202).await, ask("b").expect(202).await);
     assert_eq!(one.json(), same.json());
     assert_ne!(one.json()["id"], other.json()["id"]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_synthesis_is_written_again_once_and_nothing_else_is(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(world) = World::open(backend).await else { return };
+    import(&world, "upload:leases.md", LEASES).await;
+    let anna = world.token("anna's", ApiRole::Publisher, Some("anna")).await;
+    let ben = world.token("ben's", ApiRole::Publisher, Some("ben")).await;
+    let asked = ask(&world, &anna, json!({ "topic": "Leases" })).await;
+    let again =
+        |token: &str, id: SynthesisId| world.post(&format!("/syntheses/{id}/regenerate")).token(token);
+    assert_eq!(
+        again(&anna, asked.id).expect(409).await.json()["job_id"],
+        json!(asked.job),
+        "it is being written"
+    );
+    break_down(&world, &asked).await;
+    again(&ben, asked.id).expect(403).await;
+    let published = again(&anna, asked.id).expect(202).await.json();
+    assert_eq!((&published["synthesis_id"], &published["kind"]), (&json!(asked.id), &json!("regeneration")));
+    let refused = again(&anna, asked.id).expect(409).await;
+    assert_eq!((refused.problem().as_str(), &refused.json()["job_id"]), ("in_flight", &published["job_id"]));
+    let progress =
+        world.get(&format!("/syntheses/{}/progress", asked.id)).token(&anna).expect(200).await.json();
+    assert_eq!((&progress["status"], &progress["job_id"]), (&json!("pending"), &published["job_id"]));
+    let written = ask(&world, &anna, json!({ "topic": "Leases" })).await;
+    write(&world, &written).await;
+    assert_eq!(again(&anna, written.id).expect(400).await.problem(), "not_in_error");
+    again(&anna, SynthesisId::new()).expect(404).await;
+
+    let lost = ask(&world, &anna, json!({ "topic": "Leases" })).await;
+    break_down(&world, &lost).await;
+    let sql = "UPDATE write_syntheses SET input = '{}' WHERE state = 'error'";
+    world.database().write().execute_unprepared(sql).await.unwrap();
+    assert_eq!(again(&anna, lost.id).expect(400).await.problem(), "no_stored_input");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_super_synthesis_is_asked_for_and_told_apart(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(world) = World::open(backend).await else { return };
+    let anna = world.token("anna's", ApiRole::Publisher, Some("anna")).await;
+    let part = ask(&world, &anna, json!({ "topic": "Leases" })).await;
+    let ask_super = |body: Value| world.post("/super-syntheses").token(&anna).json(&body);
+    for (body, field) in [
+        (json!({ "topic": "" }), "topic"),
+        (
+            json!({ "topic": "a", "existing_synthesis_ids": [SynthesisId::new()] }),
+            "existing_synthesis_ids[0]",
+        ),
+        (json!({ "topic": "a", "scope_count": 21 }), "scope_count"),
+        (json!({ "topic": "a", "graph": "none" }), "graph"),
+    ] {
+        let answer = ask_super(body).expect(422).await;
+        assert_eq!(answer.json()["field"], field, "{}", answer.text);
+    }
+    let wish = json!({ "topic": "Engines", "existing_synthesis_ids": [part.id], "sub_configs": [{ "topic": "The outbox" }] });
+    let made = ask_super(wish).expect(202).await.json();
+    let path = format!("/syntheses/{}", made["id"].as_str().unwrap());
+    let shown = world.get(&path).token(&anna).expect(200).await.json();
+    assert_eq!(
+        (&shown["type"], &shown["state"], &shown["creator_id"]),
+        (&json!("supersynthesis"), &json!("pending"), &json!("anna"))
+    );
+    assert_eq!(shown["family"], json!({ "parts": [], "stale": false, "parents": [] }));
+    for (wanted, id) in [("supersynthesis", &made["id"]), ("synthesis", &json!(part.id))] {
+        let list = world.get(&format!("/syntheses?type={wanted}")).token(&anna).expect(200).await.json();
+        assert_eq!((list["items"].as_array().unwrap().len(), &list["items"][0]["id"]), (1, id));
+    }
+    let progress = world.get(&format!("{path}/progress")).token(&anna).expect(200).await.json();
+    assert_eq!((&progress["status"], &progress["parts"]), (&json!("pending"), &json!(null)));
 }

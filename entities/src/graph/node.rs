@@ -6,7 +6,6 @@ use sea_orm::{Condition, DbBackend, FromQueryResult, QueryOrder, QuerySelect};
 
 use super::bulk::Bulk;
 use super::synthesis::Seen;
-use crate::database::Sql;
 use crate::ids::{GraphId, NodeId};
 
 /// One node.
@@ -212,27 +211,6 @@ pub async fn add_all(
         ]
     });
     bulk.execute(connection, rows.collect()).await.map(drop)
-}
-
-/// Makes a node that somebody asked for one that comes from sources. [`settle`] it next: it may have none.
-///
-/// # Errors
-/// Whatever the database answers.
-pub async fn make_ordinary(
-    connection: &impl ConnectionTrait,
-    id: NodeId,
-    now: DateTime<Utc>,
-) -> Result<(), DbErr> {
-    let statement = Sql::new(connection.get_database_backend())
-        .text(
-            "UPDATE write_nodes SET node_type = 'concept', definition = NULL, visibility = 'public', creator_id = NULL, \
-             strength = 0, updated_at = ",
-        )
-        .bind(now)
-        .text(" WHERE id = ")
-        .bind(id)
-        .build();
-    connection.execute_raw(statement).await.map(drop)
 }
 
 /// Which nodes of a graph to list. What is not given does not narrow.

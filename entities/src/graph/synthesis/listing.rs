@@ -20,6 +20,8 @@ pub enum Seen<'a> {
 /// Which syntheses. What is not given does not narrow.
 #[derive(Clone, Debug)]
 pub struct Filter<'a> {
+    /// Only super-syntheses, or only others.
+    pub is_super: Option<bool>,
     /// Only those in this state.
     pub state: Option<State>,
     /// Only those that these may see.
@@ -50,7 +52,12 @@ impl Filter<'_> {
                 .add(Column::CreatedAt.lte(at))
                 .add(Condition::any().add(Column::CreatedAt.lt(at)).add(same))
         });
+        let of_type = self.is_super.map(|is_super| {
+            let not = if is_super { "" } else { "NOT " };
+            Expr::cust(format!("id {not}IN (SELECT id FROM write_super_syntheses)"))
+        });
         Condition::all()
+            .add_option(of_type)
             .add_option(self.state.map(|state| Column::State.eq(state)))
             .add_option(self.visibility.map(|visibility| Column::Visibility.eq(visibility)))
             .add_option(self.creator.map(|creator| Column::CreatorId.eq(creator)))
