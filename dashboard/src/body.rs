@@ -7,7 +7,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use chrono::{DateTime, Datelike, Utc};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::problem::Problem;
 
@@ -115,7 +117,42 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
         Problem::invalid(field, reason)
     })?;
     deserializer.end().map_err(|error| not_json(&error))?;
+    refuse_nul(text)?;
     Ok(value)
+}
+
+/// Neither database keeps a NUL character in text.
+fn refuse_nul(text: &str) -> Result<(), Problem> {
+    // The text may be an escaped backslash followed by `u0000`: only what was read can tell.
+    let holds = text.contains(r"\u0000") && serde_json::from_str(text).is_ok_and(|value| holds_nul(&value));
+    if holds {
+        let detail = r"a text holds a NUL character (\u0000): remove it";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail));
+    }
+    Ok(())
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(fields) => fields.iter().any(|(name, item)| name.contains('\0') || holds_nul(item)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A moment that both databases can compare: from the year 1 to the year 9999.
+///
+/// # Errors
+/// It is none; `field` is at fault.
+pub(crate) fn moment(field: &str, time: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Problem> {
+    match time {
+        Some(time) if !(1..=9999).contains(&time.year()) => {
+            let detail = "give a moment from the year 1 to the year 9999";
+            Err(Problem::bad_request("invalid_moment", detail).at(field))
+        }
+        time => Ok(time),
+    }
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {

@@ -1,21 +1,20 @@
-//! `/graphs`: nodes, facts and edges.
+//! `/graphs`: nodes and edges.
 
 use ackord_entities::graph::node::{self, Filter};
 use ackord_entities::graph::synthesis::Seen;
-use ackord_entities::graph::{edge, fact, graphs};
-use ackord_entities::ids::{FactId, GraphId, NodeId, SourceId};
-use ackord_graph::search;
+use ackord_entities::graph::{edge, graphs};
+use ackord_entities::ids::{GraphId, NodeId};
 use ackord_graph::synthesis::find_graph;
-use ackord_graph::synthesis::material::Fact;
 use ackord_graph::text::slug;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveEnum as _, EntityTrait as _, QueryOrder as _};
+use sea_orm::{EntityTrait as _, QueryOrder as _};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::syntheses::{VisibleTo, no_such_graph};
+use super::syntheses::no_such_graph;
+use super::synthesis_view::VisibleTo;
 use crate::api::Api;
 use crate::body::{Named, NamedTwo, Params};
 use crate::caller::{Caller, Viewer};
@@ -200,12 +199,17 @@ fn seen(caller: &Caller) -> Seen<'_> {
     if caller.is_operator() { Seen::All } else { Seen::By(caller.subject.as_deref()) }
 }
 
-async fn known(api: &Api, graph: &str) -> Result<GraphId, Problem> {
+pub(super) async fn known(api: &Api, graph: &str) -> Result<GraphId, Problem> {
     find_graph(api.database().read(), graph).await?.ok_or_else(|| no_such_graph(graph))
 }
 
 /// The node of that id or key, if the caller may see it.
-async fn visible(api: &Api, caller: &Caller, graph: &str, name: &str) -> Result<node::Model, Problem> {
+pub(super) async fn visible(
+    api: &Api,
+    caller: &Caller,
+    graph: &str,
+    name: &str,
+) -> Result<node::Model, Problem> {
     let graph = known(api, graph).await?;
     let id = name.parse().unwrap_or_else(|_| node::id_of(graph, name));
     let row = node::Entity::find_by_id(id).one(api.database().read()).await?;
@@ -231,85 +235,6 @@ pub(crate) async fn node(
     NamedTwo(graph, node): NamedTwo<String, String>,
 ) -> Result<Json<NodeView>, Problem> {
     Ok(Json(visible(&api, &caller, &graph, &node).await?.into()))
-}
-
-/// A fact with its first place.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Fact)]
-pub(crate) struct FactView {
-    /// Its id.
-    id: FactId,
-    /// A sentence in plain text.
-    content: String,
-    /// What it was in its source: `sentence`, `list_item`, `table_row`, `stated`.
-    fact_type: String,
-    /// The first source that says it.
-    source_id: SourceId,
-    /// That source's title.
-    source_title: String,
-    /// That source's address.
-    source_uri: String,
-    /// The headings above it there, outermost first.
-    headings: Vec<String>,
-    /// The nodes that it mentions.
-    node_ids: Vec<NodeId>,
-}
-
-impl From<Fact> for FactView {
-    fn from(fact: Fact) -> Self {
-        Self {
-            id: fact.id,
-            content: fact.text,
-            fact_type: fact.fact_type.to_value(),
-            source_id: fact.source.id,
-            source_title: fact.source.title.clone(),
-            source_uri: fact.source.uri.clone(),
-            headings: fact.headings,
-            node_ids: fact.nodes,
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
-    /// Where to go on: `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// Items of a page: 1 to 200, usually 50.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u16>,
-}
-
-/// The facts that mention a node, in the order of their ids.
-#[utoipa::path(
-    get,
-    path = "/graphs/{graph}/nodes/{node}/facts",
-    tag = "graphs",
-    params(
-        ("graph" = String, Path, description = "The graph, by its slug or its id", example = "default"),
-        ("node" = String, Path, description = "The node, by its id or its key", example = "lease"),
-        PageQuery,
-    ),
-    responses((status = 200, description = "A page of facts", body = Page<FactView>)),
-    security(("token" = ["viewer"]))
-)]
-pub(crate) async fn facts_of_node(
-    Viewer(caller): Viewer,
-    State(api): State<Api>,
-    NamedTwo(graph, name): NamedTwo<String, String>,
-    Params(query): Params<PageQuery>,
-) -> Result<Json<Page<FactView>>, Problem> {
-    let size = limit(query.limit)?;
-    let list = List::new("facts-of-node", &(&graph, &name));
-    let after = list.id(query.cursor.as_deref())?.map(FactId);
-    let node = visible(&api, &caller, &graph, &name).await?;
-    let read = api.database().read();
-    let rows = fact::of_node_behind(read, node.id, after, size + 1).await?;
-    let page = list.page(rows, size, |fact| fact.id.0.as_bytes().to_vec());
-    let facts = search::with_places(read, node.graph_id, page.items).await?;
-    let items = facts.into_iter().map(FactView::from).collect();
-    Ok(Json(Page { items, next_cursor: page.next_cursor }))
 }
 
 /// The heaviest edges at a node.
@@ -379,59 +304,4 @@ pub(crate) async fn edges_of_node(
         justification: edge.justification,
     });
     Ok(Json(Edges { edges: edges.collect(), more }))
-}
-
-/// Facts that were searched for.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct FoundFacts {
-    /// The best first.
-    facts: Vec<FoundFact>,
-}
-
-/// A fact that was searched for.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct FoundFact {
-    #[serde(flatten)]
-    fact: FactView,
-    /// How well it fits; the scores of one answer compare, others do not.
-    score: f64,
-}
-
-#[derive(Clone, Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct FactsQuery {
-    /// What to look for.
-    #[param(min_length = 1, max_length = 500, example = "expired leases")]
-    query: String,
-    /// How many: 1 to 200, usually 50.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u16>,
-}
-
-/// Search the facts of a graph, the best first.
-#[utoipa::path(
-    get,
-    path = "/graphs/{graph}/facts",
-    tag = "graphs",
-    params(("graph" = String, Path, description = "The graph, by its slug or its id", example = "default"), FactsQuery),
-    responses((status = 200, description = "The best facts", body = FoundFacts)),
-    security(("token" = ["viewer"]))
-)]
-pub(crate) async fn facts(
-    Viewer(_): Viewer,
-    State(api): State<Api>,
-    Named(graph): Named<String>,
-    Params(query): Params<FactsQuery>,
-) -> Result<Json<FoundFacts>, Problem> {
-    const LONGEST: usize = 500;
-    let size = limit(query.limit)?;
-    if query.query.trim().is_empty() || query.query.chars().count() > LONGEST {
-        let detail = format!("give 1 to {LONGEST} characters to look for");
-        return Err(Problem::bad_request("invalid_query", detail).at("query"));
-    }
-    let graph = known(&api, &graph).await?;
-    let found = search::facts(api.database().read(), graph, &query.query, size).await?;
-    let facts = found.into_iter().map(|(fact, score)| FoundFact { fact: fact.into(), score });
-    Ok(Json(FoundFacts { facts: facts.collect() }))
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Api;
-use crate::body::{JsonText, MaybeJson, Named, Params};
+use crate::body::{JsonText, MaybeJson, Named, Params, moment};
 use crate::caller::{Caller, Operator, Publisher, Viewer};
 use crate::cursor::{List, Page, limit};
 use crate::idempotency::{Key, Made};
@@ -92,7 +92,7 @@ pub(crate) async fn list(
         states,
         subject: query.subject,
         parent: query.parent,
-        since: query.since,
+        since: moment("since", query.since)?,
         before: list.id(query.cursor.as_deref())?.map(JobId),
     };
     let read = api.database().read();
@@ -212,7 +212,7 @@ fn may_publish(caller: &Caller, kind: &str, payload: &str) -> Result<(), Problem
         return Err(Problem::forbidden(detail));
     }
     let payload: Value = serde_json::from_str(payload)?;
-    super::syntheses::may_create_for(caller, payload["creator_id"].as_str())
+    super::asking::may_create_for(caller, payload["creator_id"].as_str())
 }
 
 /// Why it is done, for the audit.

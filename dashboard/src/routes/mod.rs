@@ -2,17 +2,21 @@
 
 #![allow(unused_qualifications, reason = "what the macros of utoipa write")]
 
+mod asking;
 mod dead_letters;
+mod facts;
+mod family;
 mod graphs;
 mod imports;
 mod jobs;
 mod kinds;
+mod many_letters;
 mod page;
 mod progress;
 mod replay_runs;
 mod selection;
-mod supers;
 mod syntheses;
+mod synthesis_view;
 mod texts;
 
 use ackord_entities::jobs::MAX_PAYLOAD_BYTES;
@@ -66,8 +70,8 @@ fn documented(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(dead_letters::groups))
         .routes(routes!(dead_letters::show))
         .routes(routes!(dead_letters::replay))
-        .routes(routes!(dead_letters::replay_many))
-        .routes(routes!(dead_letters::discard_many))
+        .routes(routes!(many_letters::replay))
+        .routes(routes!(many_letters::discard))
         .routes(routes!(replay_runs::list))
         .routes(routes!(replay_runs::show))
         .routes(routes!(replay_runs::stop))
@@ -75,13 +79,13 @@ fn documented(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(graphs::list))
         .routes(routes!(graphs::nodes))
         .routes(routes!(graphs::node))
-        .routes(routes!(graphs::facts_of_node))
+        .routes(routes!(facts::of_node))
         .routes(routes!(graphs::edges_of_node))
-        .routes(routes!(graphs::facts))
-        .routes(routes!(syntheses::list, syntheses::create))
+        .routes(routes!(facts::search))
+        .routes(routes!(syntheses::list, asking::create))
         .routes(routes!(syntheses::show, syntheses::change, syntheses::delete))
         .routes(routes!(syntheses::regenerate))
-        .routes(routes!(supers::create))
+        .routes(routes!(asking::create_super))
         .routes(routes!(texts::facts_of_sentence))
         .routes(routes!(texts::versions))
         .routes(routes!(texts::version))

@@ -13,7 +13,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::jobs::no_such_job;
-use super::syntheses::{Standing, SynthesisType, no_such_synthesis, public_error};
+use super::syntheses::no_such_synthesis;
+use super::synthesis_view::{Standing, SynthesisType, public_error};
 use crate::api::Api;
 use crate::body::Named;
 use crate::caller::{Caller, Viewer};

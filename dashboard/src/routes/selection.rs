@@ -9,6 +9,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::api::Api;
+use crate::body::moment;
 use crate::problem::Problem;
 
 /// Ids in one request at most.
@@ -131,8 +132,8 @@ impl Selection {
             error_code: self.error_code,
             queue: self.queue,
             fingerprint: self.fingerprint,
-            since: self.since,
-            until: self.until,
+            since: moment("selection.since", self.since)?,
+            until: moment("selection.until", self.until)?,
             state: Some(LetterState::Open),
             before: None,
         };

@@ -1,179 +1,29 @@
 //! `/syntheses`: asked for, listed, shown, changed, removed.
 
-use ackord_entities::graph::graphs;
 use ackord_entities::graph::node::Visibility;
-use ackord_entities::graph::super_synthesis;
-use ackord_entities::graph::synthesis::{self, Model, Seen, State as Stored};
-use ackord_entities::ids::{GraphId, JobId, NodeId, SynthesisId};
-use ackord_entities::jobs::{self, Job as _, Synthesis};
+use ackord_entities::graph::synthesis::{self, Filter, Model, Seen, State as Stored};
+use ackord_entities::graph::{graphs, super_synthesis};
+use ackord_entities::ids::{JobId, SynthesisId};
 use ackord_entities::queue::audit::{self, Deed, SubjectType};
-use ackord_graph::synthesis::{AskError, ask};
-use ackord_producer::story::ErrorView;
-use ackord_producer::syntheses::{self as family, RegenerateError};
-use ackord_producer::{Publish, enqueue};
+use ackord_graph::synthesis::find_graph;
+use ackord_producer::Publish;
+use ackord_producer::syntheses::{self as verbs, RegenerateError};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+use super::synthesis_view::{Standing, SynthesisType, SynthesisView, VisibleTo};
 use crate::api::Api;
-use crate::body::{JsonText, Named, Params, parse};
+use crate::body::{Named, Params};
 use crate::caller::{Caller, Publisher, Viewer};
 use crate::cursor::{List, Page, limit, wrong};
-use crate::idempotency::{Key, Made};
+use crate::idempotency::Made;
 use crate::problem::Problem;
-
-/// Where a synthesis stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = SynthesisState)]
-pub(crate) enum Standing {
-    /// Asked for, and nobody works on it yet.
-    Pending,
-    /// It is being written.
-    Running,
-    /// It has a text, and the last attempt succeeded.
-    Completed,
-    /// The last attempt failed. An older text may be there.
-    Error,
-    /// It has a text from some of its parts; others are missing.
-    Partial,
-}
-
-impl From<Stored> for Standing {
-    fn from(state: Stored) -> Self {
-        match state {
-            Stored::Pending => Self::Pending,
-            Stored::Running => Self::Running,
-            Stored::Completed => Self::Completed,
-            Stored::Error => Self::Error,
-            Stored::Partial => Self::Partial,
-        }
-    }
-}
-
-impl From<Standing> for Stored {
-    fn from(state: Standing) -> Self {
-        match state {
-            Standing::Pending => Self::Pending,
-            Standing::Running => Self::Running,
-            Standing::Completed => Self::Completed,
-            Standing::Error => Self::Error,
-            Standing::Partial => Self::Partial,
-        }
-    }
-}
-
-/// Who may see something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = Visibility)]
-pub(crate) enum VisibleTo {
-    /// Everybody who may read.
-    Public,
-    /// Its creator, and operators.
-    Private,
-}
-
-impl From<Visibility> for VisibleTo {
-    fn from(visibility: Visibility) -> Self {
-        match visibility {
-            Visibility::Public => Self::Public,
-            Visibility::Private => Self::Private,
-        }
-    }
-}
-
-impl From<VisibleTo> for Visibility {
-    fn from(visible: VisibleTo) -> Self {
-        match visible {
-            VisibleTo::Public => Self::Public,
-            VisibleTo::Private => Self::Private,
-        }
-    }
-}
-
-/// Whether it is a text of its own or made from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SynthesisType {
-    /// Written from facts.
-    Synthesis,
-    /// Combined from syntheses.
-    Supersynthesis,
-}
-
-impl SynthesisType {
-    /// Its node's key begins with it, for ever.
-    pub(super) fn of(row: &Model) -> Self {
-        if row.node_key.starts_with("supersynthesis-") { Self::Supersynthesis } else { Self::Synthesis }
-    }
-}
-
-/// A synthesis in a list.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct SynthesisView {
-    /// Also the id of its node.
-    pub(crate) id: SynthesisId,
-    /// Whether it is a text of its own or made from others.
-    #[serde(rename = "type")]
-    synthesis_type: SynthesisType,
-    /// The graph it belongs to.
-    graph_id: GraphId,
-    /// What it is about.
-    topic: String,
-    /// Where it stands.
-    state: Standing,
-    /// Who may see it.
-    visibility: VisibleTo,
-    /// Who asked for it.
-    creator_id: Option<String>,
-    /// Why the last attempt failed.
-    error: Option<ErrorView>,
-    /// When it failed.
-    error_at: Option<DateTime<Utc>>,
-    /// The newest good text, if there is one.
-    version: Option<i32>,
-    /// How often writing it was begun.
-    attempts: i32,
-    /// The job of the newest attempt, once it has begun.
-    job_id: Option<JobId>,
-    /// When it was asked for.
-    created_at: DateTime<Utc>,
-    /// When it was last changed.
-    updated_at: DateTime<Utc>,
-}
-
-impl From<Model> for SynthesisView {
-    fn from(row: Model) -> Self {
-        Self {
-            id: row.id,
-            synthesis_type: SynthesisType::of(&row),
-            graph_id: row.graph_id,
-            state: row.state.into(),
-            visibility: row.visibility.into(),
-            error: public_error(&row),
-            topic: row.topic,
-            creator_id: row.creator_id,
-            error_at: row.error_at,
-            version: row.current_version,
-            attempts: row.attempts,
-            job_id: row.job_id,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
-}
-
-/// Why the last attempt failed, for everybody.
-pub(super) fn public_error(row: &Model) -> Option<ErrorView> {
-    let code = row.error_code.clone()?;
-    Some(ErrorView { code, message: row.error_public.clone().unwrap_or_default() })
-}
 
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -228,8 +78,8 @@ pub(crate) async fn list(
         None => None,
     };
     let name = query.graph.as_deref().unwrap_or(graphs::DEFAULT);
-    let graph = ackord_graph::synthesis::find_graph(read, name).await?.ok_or_else(|| no_such_graph(name))?;
-    let filter = synthesis::Filter {
+    let graph = find_graph(read, name).await?.ok_or_else(|| no_such_graph(name))?;
+    let filter = Filter {
         is_super: query.synthesis_type.map(|wanted| wanted == SynthesisType::Supersynthesis),
         state: query.state.map(Stored::from),
         visibility: query.visibility.map(Visibility::from),
@@ -255,107 +105,6 @@ fn place(bytes: &[u8]) -> Result<(DateTime<Utc>, SynthesisId), Problem> {
     Ok((time, SynthesisId(uuid::Uuid::from_slice(id).map_err(|_| wrong())?)))
 }
 
-/// What a synthesis is asked for. The schema of the kind `synthesis` (`GET /kinds`) says it with all its limits.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it is the schema of what is read as the kind's own payload")]
-pub(crate) struct SynthesisRequest {
-    /// What to write about: one line.
-    #[schema(min_length = 1, max_length = 500, example = "How leases keep two workers apart")]
-    topic: String,
-    /// Nodes of the graph to begin with.
-    #[schema(max_items = 50, required = false)]
-    starting_node_ids: Vec<NodeId>,
-    /// Nodes that may be visited.
-    #[schema(minimum = 1, maximum = 200, default = 20, required = false)]
-    exploration_budget: u32,
-    /// Who may see the result.
-    #[schema(required = false)]
-    visibility: VisibleTo,
-    /// Who asks for it: the token's subject, which is put there if nothing is. Operators may name somebody else.
-    #[schema(min_length = 1, max_length = 200, required = false)]
-    creator_id: Option<String>,
-    /// The graph, by its slug or its id.
-    #[schema(min_length = 1, max_length = 200, default = "default", required = false)]
-    graph: String,
-    /// The text may have about this many words.
-    #[schema(minimum = 50, maximum = 5000, default = 500, required = false)]
-    max_words: u32,
-}
-
-/// A synthesis that was asked for.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Requested {
-    /// The synthesis: there already, pending.
-    pub(super) id: SynthesisId,
-    /// The job that writes it.
-    pub(super) job_id: JobId,
-    /// `pending`.
-    pub(super) state: Standing,
-}
-
-/// Ask for a synthesis. It is there at once, pending; its job writes it.
-#[utoipa::path(
-    post,
-    path = "/syntheses",
-    tag = "syntheses",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request asks once")),
-    request_body(content = SynthesisRequest),
-    responses((status = 202, description = "It is asked for; `Location` is where it will be", body = Requested, headers(("location" = String)))),
-    security(("token" = ["publisher"]))
-)]
-pub(crate) async fn create(
-    Publisher(caller): Publisher,
-    State(api): State<Api>,
-    key: Key,
-    JsonText(text): JsonText,
-) -> Result<Made, Problem> {
-    let payload = with_subject(&caller, &text)?;
-    let wish: Synthesis = jobs::decode(Synthesis::VERSION, payload.as_bytes())?;
-    may_create_for(&caller, wish.creator_id.as_deref())?;
-    let request = json!(["synthesis", wish]);
-    let asked = async {
-        let tx = api.database().begin().await?;
-        let now = api.database().clock().now(&tx).await?;
-        let job = JobId::new();
-        let id = ask(&tx, &wish, job, now).await?;
-        enqueue(&tx, &wish, &Publish::at(now).with_id(job)).await?;
-        let body = Requested { id, job_id: job, state: Standing::Pending };
-        let made = Made::accepted(format!("/api/v1/syntheses/{id}"), &body)?;
-        key.conclude(tx, &caller, &request, made, now).await
-    };
-    let made: Result<Made, Problem> = api.database().within_limit(asked).await;
-    api.doorbell().ring();
-    made
-}
-
-/// A subject asks in his own name; operators may ask in anybody's.
-pub(super) fn may_create_for(caller: &Caller, creator: Option<&str>) -> Result<(), Problem> {
-    if creator.is_none() || caller.is_operator() || caller.owns(creator) {
-        return Ok(());
-    }
-    Err(Problem::forbidden("it can be asked for in the name of the token's own subject only")
-        .at("creator_id"))
-}
-
-/// The payload, with the subject of the token as its creator where it names none.
-pub(super) fn with_subject(caller: &Caller, text: &str) -> Result<String, Problem> {
-    let mut payload: Value = parse(text)?;
-    if let (Some(fields), Some(subject)) = (payload.as_object_mut(), &caller.subject) {
-        fields.entry("creator_id").or_insert_with(|| subject.clone().into());
-    }
-    Ok(payload.to_string())
-}
-
-impl From<AskError> for Problem {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::Invalid(invalid) => Self::invalid(invalid.field, invalid.reason),
-            AskError::Database(error) => error.into(),
-            _ => Self::internal(),
-        }
-    }
-}
-
 pub(super) fn no_such_graph(name: &str) -> Problem {
     Problem::not_found(format!("there is no graph `{name}`"))
 }
@@ -371,7 +120,7 @@ pub(crate) struct WholeSynthesis {
     /// The text, if there is one.
     text: Option<super::texts::TextView>,
     /// Its parts, and what it is a part of.
-    family: super::supers::FamilyView,
+    family: super::family::FamilyView,
 }
 
 /// A synthesis: where it stands, its newest good text sentence by sentence, and what it refers to.
@@ -397,7 +146,7 @@ async fn whole(api: &Api, caller: &Caller, row: Model) -> Result<WholeSynthesis,
         Some(version) => super::texts::text_of(api, row.id, version).await?,
         None => None,
     };
-    let family = super::supers::family_of(api, caller, &row).await?;
+    let family = super::family::family_of(api, caller, &row).await?;
     let operator_error = row.error_message.clone().filter(|_| caller.is_operator());
     Ok(WholeSynthesis { head: row.into(), operator_error, text, family })
 }
@@ -483,7 +232,7 @@ pub(crate) async fn delete(
             let detail = "it is asked for or being written: call its job off first, or wait";
             return Err(Problem::conflict("in_flight", detail).with("job_id", row.job_id));
         }
-        let removed = family::remove(&tx, id, &Publish::at(now)).await?;
+        let removed = verbs::remove(&tx, id, &Publish::at(now)).await?;
         let parents = removed.map(|removed| removed.parents).unwrap_or_default();
         let details = json!({ "topic": row.topic, "parents": parents });
         record(&tx, &caller, "delete", id, Some(details.to_string()), now).await?;
@@ -531,7 +280,7 @@ pub(crate) async fn regenerate(
     let published = async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
-        let again = family::regenerate(&tx, id, &Publish::at(now)).await?;
+        let again = verbs::regenerate(&tx, id, &Publish::at(now)).await?;
         let details = json!({ "job": again.job }).to_string();
         record(&tx, &caller, "regenerate", id, Some(details), now).await?;
         tx.commit().await?;

@@ -51,6 +51,7 @@ async fn ids_and_parameters_that_cannot_be_read_are_named() {
         ("state=sleeping", "state"),
         ("parent=7", "parent"),
         ("since=yesterday", "since"),
+        ("since=-9999-01-01T00:00:00Z", "since"),
         ("colour=red", "colour"),
         ("cursor=AAAA", "cursor"),
         ("cursor=!!", "cursor"),
@@ -79,6 +80,8 @@ async fn a_body_of_another_type_no_json_and_one_that_is_too_large_are_told_apart
     let answer = world.post(cancel).json(&json!({ "why": "x" })).expect(422).await;
     assert_eq!(answer.json()["field"], "why");
     world.post(cancel).text("text/plain", "x").expect(415).await;
+    world.post(cancel).text("application/json", r#"{"reason": "a\u0000b"}"#).expect(422).await;
+    world.post(cancel).text("application/json", r#"{"reason": "a\\u0000b"}"#).expect(404).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
