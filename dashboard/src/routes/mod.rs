@@ -1,6 +1,7 @@
 //! The routes: a file per resource, one line per route.
 
 #![allow(unused_qualifications, reason = "what the macros of utoipa write")]
+#![allow(clippy::unused_async, reason = "the router takes asynchronous functions only")]
 
 mod asking;
 mod dead_letters;

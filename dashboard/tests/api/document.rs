@@ -47,20 +47,6 @@ async fn every_operation_says_what_it_is_what_it_takes_and_what_can_go_wrong() {
 async fn every_reference_leads_somewhere_and_every_schema_is_one() {
     let world = World::open(DbBackend::Sqlite).await.unwrap();
     let document = world.document();
-    fn references(value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    match value.as_str() {
-                        Some(text) if name == "$ref" => found.push(text.to_owned()),
-                        _ => references(value, found),
-                    }
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
-            _ => {}
-        }
-    }
     let mut found = Vec::new();
     references(document, &mut found);
     assert!(found.len() > 50, "{}", found.len());
@@ -94,4 +80,19 @@ async fn the_page_is_served_from_here_alone_and_needs_no_token() {
     }
     let settings = world.get("/docs/swagger-initializer.js").undocumented().expect(200).await.text;
     assert!(settings.contains("/api/v1/openapi.json"), "{settings}");
+}
+
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str() {
+                    Some(text) if name == "$ref" => found.push(text.to_owned()),
+                    _ => references(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
 }

@@ -124,7 +124,7 @@ async fn a_synthesis_is_there_when_it_was_asked_for_and_shows_its_text_when_it_i
         .await
         .json();
     let facts = facts["facts"].as_array().unwrap().clone();
-    assert_eq!(facts.len() as u64, cited["fact_count"].as_u64().unwrap());
+    assert_eq!(json!(facts.len()), cited["fact_count"]);
     assert_eq!(facts[0]["source"]["uri"], "upload:leases.md");
     assert!(
         facts[0]["content"].as_str().unwrap().to_lowercase().contains("lease")

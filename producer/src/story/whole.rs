@@ -142,7 +142,7 @@ impl Story {
             attempts: attempts.into_iter().map(|attempt| attempt_view(attempt, audience)).collect(),
             parent: JobView::of_all(database, parent.as_slice(), audience, now).await?.pop(),
             follow_ups: JobView::of_all(database, &follow_ups, audience, now).await?,
-            dead_letters: letters.into_iter().map(|letter| letter_brief(letter, audience)).collect(),
+            dead_letters: letters.iter().map(|letter| letter_brief(letter, audience)).collect(),
             lease: runs_under.filter(|lease| lease.owner == Some(id)).map(lease_view),
             payload: audience.only_operators(|| json_or_text(&row.payload)),
             payload_version: row.version,
@@ -186,7 +186,7 @@ fn attempt_view(attempt: attempt::Model, audience: Audience) -> AttemptView {
     }
 }
 
-fn letter_brief(letter: dead_letter::Model, audience: Audience) -> LetterBrief {
+fn letter_brief(letter: &dead_letter::Model, audience: Audience) -> LetterBrief {
     LetterBrief {
         id: letter.id,
         state: letter.state,
