@@ -37,7 +37,8 @@ Examples:
   TOKEN=$(ackord tokens create shell --role admin)")]
     Create {
         /// Its name: what the audit calls whoever uses it
-        name: String,
+        #[arg(value_name = "NAME")]
+        token: String,
         /// How far it goes
         #[arg(long, value_enum)]
         role: RoleName,
@@ -59,7 +60,8 @@ Examples:
     #[command(after_help = "Example:\n  ackord tokens revoke ci --reason 'it was in a log'")]
     Revoke {
         /// Its name
-        name: String,
+        #[arg(value_name = "NAME")]
+        token: String,
         #[command(flatten)]
         operator: OperatorArgs,
     },
@@ -164,12 +166,12 @@ impl TokenView {
 impl TokensArgs {
     pub(crate) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         match self.verb {
-            Verb::Create { name, role, subject, expires, operator } => {
-                let wish = Wish { name, role: role.role(), subject, expires };
+            Verb::Create { token, role, subject, expires, operator } => {
+                let wish = Wish { name: token, role: role.role(), subject, expires };
                 create(session, &wish, &operator).await
             }
             Verb::List => list(session).await,
-            Verb::Revoke { name, operator } => revoke(session, &name, &operator).await,
+            Verb::Revoke { token, operator } => revoke(session, &token, &operator).await,
         }
     }
 }
