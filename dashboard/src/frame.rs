@@ -29,13 +29,10 @@ pub(crate) async fn frame(request: Request, next: Next) -> impl IntoResponse {
     let id = given_id(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
     let span = info_span!("request", method = %request.method(), path = request.uri().path(), request = id);
     let answer = async {
-        match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
-                error!(request = request_id(), "a request ended in a panic");
-                Problem::internal().into_response()
-            }
-        }
+        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            error!(request = request_id(), "a request ended in a panic");
+            Problem::internal().into_response()
+        })
     };
     let mut response = CURRENT.scope(id.clone(), answer.instrument(span)).await;
     if let Ok(id) = HeaderValue::from_str(&id) {

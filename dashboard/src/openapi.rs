@@ -105,8 +105,8 @@ fn complete(path: &str, operation: &mut Value) {
 
 fn headers(status: &str, response: &mut Map<String, Value>) {
     let headers = response.entry("headers").or_insert_with(|| json!({}));
-    let text = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
-    headers["x-request-id"] = text("By this the request is found in the log");
+    let found_by = "By this the request is found in the log";
+    headers["x-request-id"] = json!({ "description": found_by, "schema": { "type": "string" } });
     if matches!(status, "429" | "503") {
         let schema = json!({ "type": "integer", "minimum": 0 });
         headers["retry-after"] = json!({ "description": "Seconds", "schema": schema });

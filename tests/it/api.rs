@@ -21,21 +21,18 @@ fn base(running: &Running, key: &str) -> String {
 
 fn call(url: &str, token: Option<&str>, body: Option<&Value>) -> (u16, Value) {
     let authorization = token.map(|token| format!("Bearer {token}"));
-    let mut response = match body {
-        Some(body) => {
-            let mut request = agent().post(url).header("content-type", "application/json");
-            if let Some(value) = &authorization {
-                request = request.header("authorization", value);
-            }
-            request.send(body.to_string()).unwrap()
+    let mut response = if let Some(body) = body {
+        let mut request = agent().post(url).header("content-type", "application/json");
+        if let Some(value) = &authorization {
+            request = request.header("authorization", value);
         }
-        None => {
-            let mut request = agent().get(url);
-            if let Some(value) = &authorization {
-                request = request.header("authorization", value);
-            }
-            request.call().unwrap()
+        request.send(body.to_string()).unwrap()
+    } else {
+        let mut request = agent().get(url);
+        if let Some(value) = &authorization {
+            request = request.header("authorization", value);
         }
+        request.call().unwrap()
     };
     let text = response.body_mut().read_to_string().unwrap();
     (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))

@@ -117,7 +117,7 @@ pub(crate) async fn replay(
         }
         Ok::<_, Problem>(started)
     };
-    let run = match api.database().within_limit(started).await? {
+    let run = match Box::pin(api.database().within_limit(started)).await? {
         Started::Nothing => return Ok(Json(answer).into_response()),
         Started::Running(run) => run,
         Started::Run { run, .. } => {

@@ -38,7 +38,6 @@ use crate::problem::Problem;
 const AROUND_A_PAYLOAD: usize = 64 * 1024;
 
 /// Everything below `/api/v1`, with an answer for every other path.
-#[must_use]
 pub fn router(api: Api) -> Router {
     let (guarded, document) = documented(&api).split_for_parts();
     let guarded = guarded.route_layer(from_fn_with_state(api.clone(), door));

@@ -54,7 +54,7 @@ impl Call {
     }
 
     pub(crate) fn raw(mut self, path: &str) -> Self {
-        self.path = path.to_owned();
+        path.clone_into(&mut self.path);
         self
     }
 

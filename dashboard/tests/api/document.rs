@@ -70,8 +70,8 @@ async fn the_page_is_served_from_here_alone_and_needs_no_token() {
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.contains("script-src 'self'") && policy.contains("default-src 'none'"), "{policy}");
     let quoted: Vec<&str> = page.text.split('"').collect();
-    let parts: Vec<&&str> =
-        quoted.iter().filter(|part| part.ends_with(".js") || part.ends_with(".css")).collect();
+    let is_part = |part: &str| part.rsplit_once('.').is_some_and(|(_, kind)| ["js", "css"].contains(&kind));
+    let parts: Vec<&str> = quoted.into_iter().filter(|part| is_part(part)).collect();
     assert!(parts.len() >= 3, "{}", page.text);
     for part in parts {
         assert!(!part.contains("//"), "{part} is elsewhere");
