@@ -207,6 +207,9 @@ pub struct Backlog {
     pub last_error: Option<String>,
 }
 
+/// So many of the oldest messages of a kind are asked what the broker said of them.
+const OLDEST: u32 = 100;
+
 /// What waits although it is due. Of each kind at most `most` are counted.
 ///
 /// # Errors
@@ -216,8 +219,8 @@ pub async fn backlog(
     now: DateTime<Utc>,
     most: u32,
 ) -> Result<Backlog, DbErr> {
-    let of_a_kind = |sql: Sql, what: &str| {
-        sql.text(&format!("(SELECT {what} FROM (SELECT one.due_at, one.last_error FROM outbox AS one WHERE "))
+    let of_a_kind = |sql: Sql, what: &str, column: &str, most: u32| {
+        sql.text(&format!("(SELECT {what}(value) FROM (SELECT one.{column} AS value FROM outbox AS one WHERE "))
             .either(STRETCH, "one.kind = kinds.kind AND one.due_at <= ")
             .bind(now)
             .either("::timestamptz) ORDER BY one.kind, one.due_at LIMIT ", " ORDER BY one.due_at LIMIT ")
@@ -225,9 +228,10 @@ pub async fn backlog(
             .text(") AS due)")
     };
     let sql = with_kinds(connection.get_database_backend(), &[]).text(" SELECT CAST(COALESCE(sum(");
-    let sql = of_a_kind(sql, "count(*)").text("), 0) AS BIGINT), min(");
-    let sql = of_a_kind(sql, "min(due_at)").text("), max(");
-    let statement = of_a_kind(sql, "max(last_error)").text(") FROM kinds").build();
+    let sql = of_a_kind(sql, "count", "due_at", most).text("), 0) AS BIGINT), min(");
+    let sql = of_a_kind(sql, "min", "due_at", 1).text("), max(");
+    // The error alone is not in the index.
+    let statement = of_a_kind(sql, "max", "last_error", OLDEST).text(") FROM kinds").build();
     let Some(row) = connection.query_one_raw(statement).await? else { return Ok(Backlog::default()) };
     Ok(Backlog {
         messages: row.try_get_by_index(0)?,
