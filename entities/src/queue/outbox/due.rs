@@ -220,12 +220,14 @@ pub async fn backlog(
     most: u32,
 ) -> Result<Backlog, DbErr> {
     let of_a_kind = |sql: Sql, what: &str, column: &str, most: u32| {
-        sql.text(&format!("(SELECT {what}(value) FROM (SELECT one.{column} AS value FROM outbox AS one WHERE "))
-            .either(STRETCH, "one.kind = kinds.kind AND one.due_at <= ")
-            .bind(now)
-            .either("::timestamptz) ORDER BY one.kind, one.due_at LIMIT ", " ORDER BY one.due_at LIMIT ")
-            .bind(i64::from(most))
-            .text(") AS due)")
+        sql.text(&format!(
+            "(SELECT {what}(value) FROM (SELECT one.{column} AS value FROM outbox AS one WHERE "
+        ))
+        .either(STRETCH, "one.kind = kinds.kind AND one.due_at <= ")
+        .bind(now)
+        .either("::timestamptz) ORDER BY one.kind, one.due_at LIMIT ", " ORDER BY one.due_at LIMIT ")
+        .bind(i64::from(most))
+        .text(") AS due)")
     };
     let sql = with_kinds(connection.get_database_backend(), &[]).text(" SELECT CAST(COALESCE(sum(");
     let sql = of_a_kind(sql, "count", "due_at", most).text("), 0) AS BIGINT), min(");
