@@ -208,7 +208,7 @@ pub struct Backlog {
 }
 
 /// So many of the oldest messages of a kind are asked what the broker said of them.
-const OLDEST: u32 = 100;
+const OLDEST: u32 = 10;
 
 /// What waits although it is due. Of each kind at most `most` are counted.
 ///
