@@ -3,7 +3,7 @@
 //! It reads and writes the database and never meets the broker: what is published waits in the outbox. So a broker that is down
 //! changes nothing here, and a database that is down is the one thing that does (503).
 //!
-//! The path of a request: [`frame`](mod@frame) gives it an id and the answer its headers, `door` finds out who is asking and whether
+//! The path of a request: `frame` gives it an id and the answer its headers, `door` finds out who is asking and whether
 //! he asks too often, `routes` lead to a file per resource. What goes wrong anywhere becomes a `Problem` (RFC 9457).
 
 mod api;
