@@ -75,6 +75,8 @@ impl Api {
         options: ApiOptions,
         stop: CancellationToken,
     ) -> Self {
+        let health = Health::new("api");
+        health.fails("database", "the database has not been asked yet");
         Self(Arc::new(Inner {
             database,
             catalogue,
@@ -84,7 +86,7 @@ impl Api {
             imports: Arc::new(Semaphore::new(IMPORTS)),
             options,
             stop,
-            health: Health::new("api"),
+            health,
         }))
     }
 

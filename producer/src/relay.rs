@@ -153,6 +153,7 @@ impl Relay {
         options: RelayOptions,
     ) -> Self {
         let health = Health::new("relay");
+        health.fails(MOVES, "the outbox has not been looked at yet");
         health.check_broker(broker.state());
         let aside = Aside::new(options.unanswered, health.clone());
         Self {

@@ -94,7 +94,9 @@ pub(crate) struct Gauges {
 impl Gauges {
     /// Gauges of `database` for these kinds.
     pub(crate) fn new(database: Database, kinds: Vec<&'static str>) -> Self {
-        Self { database, kinds, health: Health::new("outbox"), letters: BTreeSet::new() }
+        let health = Health::new("outbox");
+        health.fails("moves", "the outbox has not been looked at yet");
+        Self { database, kinds, health, letters: BTreeSet::new() }
     }
 
     /// Whether what is due moves.

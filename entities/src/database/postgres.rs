@@ -121,6 +121,9 @@ fn with_settings(options: PgConnectOptions, limits: &Limits) -> PgConnectOptions
         ("default_transaction_isolation", "read committed".to_owned()),
         // Compiling a plan takes a hundred times as long as running one of ours; a wrong estimate would have it done.
         ("jit", "off".to_owned()),
+        // A table of a queue is almost empty at one moment and holds a million rows at the next, and Postgres keeps the plans of
+        // prepared statements. One that was made at the first moment would read the million, for each group.
+        ("enable_seqscan", "off".to_owned()),
         (MARK, MARKED.to_owned()),
     ];
     let given = options.get_options().unwrap_or_default().to_owned();
@@ -131,7 +134,7 @@ fn with_settings(options: PgConnectOptions, limits: &Limits) -> PgConnectOptions
 /// the driver numbers its own from 1 on every connection.
 fn preamble(limits: &Limits) -> String {
     format!(
-        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; DEALLOCATE ALL; SET LOCAL jit = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; DEALLOCATE ALL; SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
          SET LOCAL idle_in_transaction_session_timeout = {}",
         limits.statement.as_millis(),
         limits.lock.as_millis(),

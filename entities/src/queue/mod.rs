@@ -20,6 +20,8 @@ pub mod job;
 mod job_plans;
 pub mod lease;
 pub mod message_id;
+#[cfg(test)]
+mod old_plans;
 pub mod outbox;
 pub mod pause;
 pub mod probe;

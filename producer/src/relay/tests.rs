@@ -142,3 +142,21 @@ async fn a_round_that_claims_nothing_says_when_to_come_again(
     assert!(matches!(relay.round(Start::Claim).await.unwrap(), Round::Sent { full: false }));
     assert_eq!(ready(&broker, Apple::KIND), 3);
 }
+
+/// Ready means that work gets on, and nobody knows that before the first round.
+#[tokio::test]
+async fn a_relay_is_not_well_before_it_has_looked_at_the_outbox() {
+    let Some(test) = TestDatabase::open(DbBackend::Sqlite).await else { return };
+    let broker = Arc::new(EmbeddedBroker::new(EmbeddedOptions::default()));
+    let relay = Relay::new(
+        test.database().clone(),
+        Arc::clone(&broker) as Arc<dyn Broker>,
+        Doorbell::default(),
+        RelayOptions::default(),
+    );
+    let health = relay.health();
+    assert!(!health.is_good());
+    let round = relay.round(Start::Look).await;
+    relay.say(&round);
+    assert!(health.is_good(), "{:?}", health.conditions());
+}
