@@ -1,6 +1,9 @@
 //! What can happen to Postgres while jobs run. Nothing is acknowledged that it has not committed.
 
+use std::process::Stdio;
+
 use ackord_test_servers::{PostgresOptions, PostgresServer, Shutdown, VirtualHost};
+use tokio::io::AsyncWriteExt;
 
 use super::load::Load;
 use crate::process::Testbed;
@@ -66,39 +69,51 @@ async fn a_server_without_a_free_connection_holds_the_work_up_and_nothing_more()
     let options = PostgresOptions { max_connections: CONNECTIONS, ..PostgresOptions::default() };
     let Some(server) = PostgresServer::start(options).await else { return };
     let Some(testbed) = on_server(&server).await else { return };
+    let mut others = Others::of(&server);
     let mut load = Load::started(testbed).await;
-    load.publish().await;
-    for taken in 1..=3 {
-        let mut others = Vec::new();
-        let condition = "somebody else has every connection";
+    for taken in 1..=2 {
+        load.publish().await;
+        load.long_ones_run().await;
         load.testbed
-            .eventually(condition, async || {
-                crowd_out(&server, &mut others).await;
+            .eventually("the work that ends finds no connection", async || {
+                others.crowd_out(&server).await;
                 (load.testbed.times_said(AWAY) >= taken).then_some(())
             })
             .await;
+        others.guests.clear();
+        let is_free = async || server.psql("SELECT 1").await.ok();
+        load.testbed.eventually("there is room again", is_free).await;
     }
     load.ends_well().await;
 }
 
-/// Throws the processes' connections out while others grab at each free place. Once is not enough: a process may be the faster one.
-async fn crowd_out(server: &PostgresServer, others: &mut Vec<tokio::process::Child>) {
-    others.retain_mut(|one| one.try_wait().unwrap().is_none());
-    others.extend(take_connections(server, (CONNECTIONS as usize).saturating_sub(others.len())));
-    let throw_out =
-        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}'");
-    // Refused as soon as there is no place left for this one either.
-    server.psql(&throw_out).await.ok();
+/// Those who take every connection of a server, until they are dropped.
+struct Others {
+    /// Connected while there is room for everybody.
+    bouncer: tokio::process::Child,
+    guests: Vec<tokio::process::Child>,
 }
 
-/// Connections that are held until they are dropped: as many of `wanted` as the server gives.
-fn take_connections(server: &PostgresServer, wanted: usize) -> Vec<tokio::process::Child> {
-    let mut taken = Vec::new();
-    for _ in 0..wanted {
-        let mut command = tokio::process::Command::new("psql");
-        command.arg(server.url_of("postgres")).args(["-q", "-c", "SELECT pg_sleep(600)"]);
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).kill_on_drop(true);
-        taken.push(command.spawn().unwrap());
+impl Others {
+    fn of(server: &PostgresServer) -> Self {
+        Self { bouncer: connection(server), guests: Vec::new() }
     }
-    taken
+
+    /// Throws the processes' connections out while others grab at each free place. Once is not enough: a process may be the faster
+    /// one.
+    async fn crowd_out(&mut self, server: &PostgresServer) {
+        self.guests.retain_mut(|one| one.try_wait().unwrap().is_none());
+        let places = (CONNECTIONS as usize).saturating_sub(self.guests.len());
+        self.guests.extend((0..places).map(|_| connection(server)));
+        let throw_out =
+            format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}';\n");
+        self.bouncer.stdin.as_mut().unwrap().write_all(throw_out.as_bytes()).await.unwrap();
+    }
+}
+
+/// A client that is connected, if there is room, and waits to be told something.
+fn connection(server: &PostgresServer) -> tokio::process::Child {
+    let mut command = tokio::process::Command::new("psql");
+    command.arg(server.url_of("postgres")).args(["--no-psqlrc", "--quiet"]).stdin(Stdio::piped());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap()
 }
