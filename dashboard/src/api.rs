@@ -28,13 +28,21 @@ pub struct ApiOptions {
     pub largest_document: usize,
     /// Streams of events that are open at once.
     pub streams: usize,
+    /// Whose pages browsers let use it, as they name them: `https://app.example.org`. Nobody's when it is empty.
+    pub allowed_origins: Vec<String>,
 }
 
 impl ApiOptions {
     /// At `address`, with everything else as usual.
     #[must_use]
     pub fn at(address: SocketAddr) -> Self {
-        Self { address, requests_per_second: 50, largest_document: 16 * 1024 * 1024, streams: 64 }
+        Self {
+            address,
+            requests_per_second: 50,
+            largest_document: 16 * 1024 * 1024,
+            streams: 64,
+            allowed_origins: Vec::new(),
+        }
     }
 }
 

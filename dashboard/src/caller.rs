@@ -106,3 +106,7 @@ role!(
     /// May look after the system.
     Operator
 );
+role!(
+    /// May make and revoke tokens.
+    Admin
+);

@@ -36,27 +36,33 @@ pub(crate) async fn count_address(State(api): State<Api>, request: Request, next
 }
 
 async fn enter(api: &Api, request: &Parts) -> Result<Caller, Problem> {
-    let address = address(request);
-    if let Some(token) = bearer(&request.headers) {
-        let token = match token {
-            Ok(token) => known(api, token).await?,
-            Err(problem) => Err(problem),
-        };
-        return match token {
-            Ok(caller) => {
-                if let Some(token) = caller.token {
-                    api.rate().count(Asker::Token(token))?;
-                }
-                Ok(caller)
-            }
-            Err(problem) => {
-                api.rate().count(Asker::Address(address))?;
-                Err(problem)
-            }
-        };
+    let asker = Asker::Address(address(request));
+    let hash = match bearer(&request.headers) {
+        Some(Ok(token)) => api_token::hash(token),
+        Some(Err(problem)) => {
+            api.rate().count(asker)?;
+            return Err(problem);
+        }
+        None => {
+            api.rate().count(asker)?;
+            return without_token(api, request).await;
+        }
+    };
+    // Whoever tries tokens is counted before the database is asked.
+    if !api.rate().is_proven(&hash) {
+        api.rate().count(asker)?;
     }
-    api.rate().count(Asker::Address(address))?;
-    if !api.is_open_to(address) || api_token::any(api.database().read()).await? {
+    let known = known(api, &hash).await?;
+    api.rate().note(&hash, known.is_ok());
+    let caller = known?;
+    if let Some(token) = caller.token {
+        api.rate().count(Asker::Token(token))?;
+    }
+    Ok(caller)
+}
+
+async fn without_token(api: &Api, request: &Parts) -> Result<Caller, Problem> {
+    if !api.is_open_to(address(request)) || api_token::any(api.database().read()).await? {
         return Err(unauthorized("no_token", "show a token: `authorization: Bearer ackord_..`"));
     }
     is_meant_for_us(request)?;
@@ -75,9 +81,9 @@ fn bearer(headers: &HeaderMap) -> Option<Result<&str, Problem>> {
 }
 
 /// Who has the token. Nobody is told whether it is unknown, revoked or expired.
-async fn known(api: &Api, token: &str) -> Result<Result<Caller, Problem>, Problem> {
+async fn known(api: &Api, hash: &str) -> Result<Result<Caller, Problem>, Problem> {
     let database = api.database();
-    let row = api_token::by_hash(database.read(), &api_token::hash(token)).await?;
+    let row = api_token::by_hash(database.read(), hash).await?;
     let now = database.clock().now(database.read()).await?;
     let Some(row) = row.filter(|row| row.is_valid(now)) else {
         return Ok(Err(unauthorized(

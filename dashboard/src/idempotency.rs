@@ -15,8 +15,10 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 
 const LONGEST: usize = 200;
+/// The header.
+pub(crate) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer was given before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The key of a request, if it has one.
 pub(crate) struct Key(Option<String>);
@@ -25,7 +27,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let Some(value) = parts.headers.get(KEY) else { return Ok(Self(None)) };
         let key = value.to_str().ok().map(str::trim);
         let key = key.filter(|key| (1..=LONGEST).contains(&key.len()));
         key.map(|key| Self(Some(key.to_owned()))).ok_or_else(|| {

@@ -10,7 +10,7 @@ const ABOUT: &str = "\
 Durable jobs, their dead letters, the graphs that they work on, and the texts that they write.
 
 **Tokens.** `Authorization: Bearer ackord_..`; `ackord tokens create` makes them. The roles are viewer, publisher, operator and admin, each \
-with what the ones before it may. While there are no tokens, this machine, and nobody else, is let in as admin.
+with what the ones before it may; every operation names the one that it takes. While there are no tokens, this machine, and nobody else, is let in as admin.
 
 **Lists** are newest first and come in pages: give `next_cursor` of a page as `cursor` for the next one, with the same filters.
 
@@ -28,6 +28,7 @@ with what the ones before it may. While there are no tokens, this machine, and n
         (name = "dead letters", description = "What was given up: look at it, repair and replay it, or discard it"),
         (name = "graphs", description = "Nodes, facts and edges, and documents into them"),
         (name = "syntheses", description = "Texts about topics, from the facts of a graph"),
+        (name = "tokens", description = "Who may use this API"),
     ),
     modifiers(&Token),
     security(("token" = [])),
@@ -56,6 +57,7 @@ pub(crate) fn begun() -> utoipa::openapi::OpenApi {
 /// The whole document: every operation with the problems that any request can meet.
 pub(crate) fn finished(document: &utoipa::openapi::OpenApi) -> Value {
     let mut document = serde_json::to_value(document).unwrap_or_default();
+    say_what_is_in_events(&mut document["components"]["schemas"]);
     let Some(paths) = document["paths"].as_object_mut() else { return document };
     for (path, methods) in paths {
         let Some(methods) = methods.as_object_mut() else { continue };
@@ -65,6 +67,14 @@ pub(crate) fn finished(document: &utoipa::openapi::OpenApi) -> Value {
         }
     }
     document
+}
+
+/// The data of an event is a text, and JSON is in it.
+fn say_what_is_in_events(schemas: &mut Value) {
+    for (event, data) in [("JobEvent", "JobProgress"), ("SynthesisEvent", "SynthesisProgress")] {
+        schemas[event]["properties"]["data"]["contentSchema"] =
+            json!({ "$ref": format!("#/components/schemas/{data}") });
+    }
 }
 
 /// `get_jobs_id`: unlike any other, and the same as long as the path is.

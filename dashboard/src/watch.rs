@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::Api;
+use crate::metrics::Counted;
 use crate::problem::Problem;
 
 /// Between two looks.
@@ -42,7 +43,8 @@ pub(crate) async fn stream<W: Watched>(
     })?;
     let first = watched.look(&api).await?.ok_or_else(|| Problem::not_found("there is no such thing"))?;
     let begun = Stage::Tell(first);
-    let state = Watching { api, watched, stage: begun, number: 0, _permit: permit };
+    let state =
+        Watching { api, watched, stage: begun, number: 0, _permit: permit, _counted: Counted::stream() };
     Ok(Sse::new(unfold(state, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
@@ -52,6 +54,7 @@ struct Watching<W: Watched> {
     stage: Stage<W::Progress>,
     number: u64,
     _permit: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 enum Stage<P> {

@@ -16,6 +16,7 @@ mod m20261121_000008_searches;
 mod m20261122_000009_outbox_by_kind;
 mod m20261122_000010_super_syntheses;
 mod m20261122_000011_api_tokens;
+mod m20261122_000013_lists;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000009_outbox_by_kind::Migration),
             Box::new(m20261122_000010_super_syntheses::Migration),
             Box::new(m20261122_000011_api_tokens::Migration),
+            Box::new(m20261122_000013_lists::Migration),
         ]
     }
 

@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::schema;
 use crate::session::Session;
 use crate::signals::stop_on_signal;
+use crate::telemetry::metrics;
 
 /// Where it listens when nothing else is said: this machine only.
 const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9470);
@@ -64,7 +65,8 @@ impl ServeArgs {
         };
         announce(session, &database, door.address)?;
         let router = ackord_dashboard::router(api.clone());
-        tokio::join!(http::serve(door, served, Some(router), stop), api.look_after());
+        let upkeep = metrics::upkeep(door.metrics.clone(), stop.clone());
+        tokio::join!(http::serve(door, served, Some(router), stop), api.look_after(), upkeep);
         database.close().await;
         Ok(Exit::Success)
     }
@@ -86,7 +88,11 @@ fn announce(session: &Session, database: &Database, address: SocketAddr) -> anyh
 
 /// How the API behaves by the configuration.
 pub(crate) fn options(config: &crate::config::Config, address: SocketAddr) -> ApiOptions {
-    ApiOptions { requests_per_second: config.api.requests_per_second.0, ..ApiOptions::at(address) }
+    ApiOptions {
+        requests_per_second: config.api.requests_per_second.0,
+        allowed_origins: config.api.allowed_origins.0.clone(),
+        ..ApiOptions::at(address)
+    }
 }
 
 /// Refuses to let everybody in from everywhere.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ackord_entities::clock::later;
 use ackord_entities::ids::ApiTokenId;
-use ackord_entities::queue::api_token::{self, ApiRole, Model};
+use ackord_entities::queue::api_token::{self, ApiRole};
 use ackord_producer::operate::{TokenRequest, create_token, revoke_token};
+use ackord_producer::story::TokenView;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -29,7 +30,7 @@ enum Verb {
     /// Make a token and print it: it is stored as a hash only and cannot be read again
     #[command(after_help = "\
 Roles: viewer reads; publisher also publishes, imports and asks for syntheses; operator also sees payloads and causes, cancels, retries,
-replays, discards and pauses; admin everything. A name means one token for ever, in the audit too.
+replays, discards and pauses; admin also makes and revokes tokens over the API. A name means one token for ever, in the audit too.
 
 Examples:
   ackord tokens create ci --role publisher --expires 90d
@@ -103,22 +104,6 @@ struct Tokens {
     tokens: Vec<TokenView>,
 }
 
-/// A token. The JSON is a stable interface.
-#[derive(Serialize)]
-struct TokenView {
-    id: ApiTokenId,
-    name: String,
-    role: ApiRole,
-    subject: Option<String>,
-    valid: bool,
-    created_by: String,
-    created_at: DateTime<Utc>,
-    expires_at: Option<DateTime<Utc>>,
-    /// To ten minutes.
-    last_used_at: Option<DateTime<Utc>>,
-    revoked_at: Option<DateTime<Utc>>,
-}
-
 /// What `revoke` did. The JSON is a stable interface.
 #[derive(Serialize)]
 struct Revoked<'a> {
@@ -126,41 +111,24 @@ struct Revoked<'a> {
     changed: bool,
 }
 
-impl TokenView {
-    fn new(token: Model, now: DateTime<Utc>) -> Self {
-        Self {
-            valid: token.is_valid(now),
-            id: token.id,
-            name: token.name,
-            role: token.role,
-            subject: token.subject,
-            created_by: token.created_by,
-            created_at: token.created_at,
-            expires_at: token.expires_at,
-            last_used_at: token.last_used_at,
-            revoked_at: token.revoked_at,
-        }
-    }
-
-    fn row(&self, now: DateTime<Utc>) -> Vec<String> {
-        let when = |time: Option<DateTime<Utc>>, never: &str| {
-            time.map_or_else(|| never.to_owned(), |time| ago(time, now))
-        };
-        let state = match (self.valid, self.revoked_at) {
-            (true, _) => "valid",
-            (false, Some(_)) => "revoked",
-            (false, None) => "expired",
-        };
-        vec![
-            self.name.clone(),
-            self.role.to_string(),
-            self.subject.clone().unwrap_or_default(),
-            state.to_owned(),
-            ago(self.created_at, now),
-            when(self.expires_at, "never"),
-            when(self.last_used_at, "never"),
-        ]
-    }
+fn row(token: &TokenView, now: DateTime<Utc>) -> Vec<String> {
+    let when = |time: Option<DateTime<Utc>>, never: &str| {
+        time.map_or_else(|| never.to_owned(), |time| ago(time, now))
+    };
+    let state = match (token.valid, token.revoked_at) {
+        (true, _) => "valid",
+        (false, Some(_)) => "revoked",
+        (false, None) => "expired",
+    };
+    vec![
+        token.name.clone(),
+        token.role.to_string(),
+        token.subject.clone().unwrap_or_default(),
+        state.to_owned(),
+        ago(token.created_at, now),
+        when(token.expires_at, "never"),
+        when(token.last_used_at, "never"),
+    ]
 }
 
 impl TokensArgs {
@@ -233,7 +201,7 @@ fn text(tokens: &Tokens, now: DateTime<Utc>) -> String {
         Column::text("EXPIRES"),
         Column::text("USED"),
     ];
-    table(&columns, tokens.tokens.iter().map(|token| token.row(now)).collect())
+    table(&columns, tokens.tokens.iter().map(|token| row(token, now)).collect())
 }
 
 async fn revoke(session: &Session, name: &str, operator: &OperatorArgs) -> anyhow::Result<Exit> {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ListenAddress;
+use super::origins::AllowedOrigins;
 
 /// The HTTP API of `up` and `serve`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,8 @@ pub(crate) struct ApiConfig {
     pub(crate) listen: Option<ListenAddress>,
     /// Requests a second of one token, or of one address without a token.
     pub(crate) requests_per_second: RequestRate,
+    /// Whose pages browsers let use it; nobody's unless some are given.
+    pub(crate) allowed_origins: AllowedOrigins,
 }
 
 /// Requests a second; 0: as many as anybody likes.

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const FILE: &str = "ackord.toml";
 
 /// Keys that the environment can set, each with its name there.
-const ENVIRONMENT: [(&str, &str); 15] = [
+const ENVIRONMENT: [(&str, &str); 16] = [
     ("database", "ACKORD_DATABASE"),
     ("database_listen", "ACKORD_DATABASE_LISTEN"),
     ("broker", "ACKORD_BROKER"),
@@ -25,6 +25,7 @@ const ENVIRONMENT: [(&str, &str); 15] = [
     ("listen", "ACKORD_LISTEN"),
     ("api.listen", "ACKORD_API_LISTEN"),
     ("api.requests_per_second", "ACKORD_API_REQUESTS_PER_SECOND"),
+    ("api.allowed_origins", "ACKORD_API_ALLOWED_ORIGINS"),
     ("otlp_endpoint", "ACKORD_OTLP_ENDPOINT"),
     ("log", "ACKORD_LOG"),
     ("log_format", "ACKORD_LOG_FORMAT"),
@@ -224,6 +225,18 @@ mod tests {
         let problem =
             load_file("[api]\nrequests_per_second = \"many\"\n", Flags::default(), &[]).unwrap_err();
         assert!(problem.message.contains("requests_per_second"), "{problem}");
+    }
+
+    #[test]
+    fn origins_are_a_list_in_the_file_and_a_text_in_the_environment() {
+        let text = "[api]\nallowed_origins = [\"https://a.example\", \"http://localhost:3000\"]\n";
+        let config = load_file(text, Flags::default(), &[]).unwrap().config;
+        assert_eq!(config.api.allowed_origins.0, ["https://a.example", "http://localhost:3000"]);
+        let environment = [("ACKORD_API_ALLOWED_ORIGINS", "https://b.example, ")];
+        let config = load_file(text, Flags::default(), &environment).unwrap().config;
+        assert_eq!(config.api.allowed_origins.0, ["https://b.example"]);
+        let problem = load_file("[api]\nallowed_origins = \"*\"\n", Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("`*` is no origin"), "{problem}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod listen;
 mod load;
 mod notices;
 mod origin;
+mod origins;
 
 pub(crate) use api::ApiConfig;
 pub(crate) use broker::{AmqpUrl, BrokerChoice, BrokerTls};

@@ -40,6 +40,7 @@ pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
         setting("listen", config.listen.map(String::from).into()),
         setting("api.listen", config.api.listen.map(String::from).into()),
         setting("api.requests_per_second", config.api.requests_per_second.0.into()),
+        setting("api.allowed_origins", serde_json::json!(config.api.allowed_origins)),
         setting("otlp_endpoint", config.otlp_endpoint.as_deref().map(mask_credentials).into()),
         setting("log", log.into()),
         setting("log_format", serde_json::json!(config.log_format)),

@@ -25,9 +25,15 @@ const JOBS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 /// Every metric that this program may show: what the documents and dashboards are compared with.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = &'static Metric> {
-    [ackord_consumers::metrics::METRICS, ackord_producer::metrics::METRICS, gauges::METRICS, process::METRICS]
-        .into_iter()
-        .flatten()
+    [
+        ackord_consumers::metrics::METRICS,
+        ackord_producer::metrics::METRICS,
+        ackord_dashboard::metrics::METRICS,
+        gauges::METRICS,
+        process::METRICS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Installs the recorder for this process. Call it before the parts are made: each takes its counters when it is made.
@@ -46,6 +52,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, Problem> {
         .map_err(refused)?;
     describe(ackord_consumers::metrics::METRICS);
     describe(ackord_producer::metrics::METRICS);
+    describe(ackord_dashboard::metrics::METRICS);
     describe(gauges::METRICS);
     process::begin();
     Ok(handle)

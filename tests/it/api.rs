@@ -56,7 +56,7 @@ fn serve_asks_for_tokens_and_roles_and_what_is_published_is_there() {
     let publisher = token(&folder, "publisher", "publisher");
     assert_eq!(call(&jobs, None, None).0, 401, "from the first token on nobody is let in without");
     let wish = json!({ "topic": "Leases" });
-    let publish = format!("{jobs}/synthesis");
+    let publish = format!("{base}/api/v1/kinds/synthesis/jobs");
     assert_eq!(call(&publish, Some(&viewer), Some(&wish)).0, 403);
     let (status, published) = call(&publish, Some(&publisher), Some(&wish));
     assert_eq!(status, 202, "{published}");
@@ -80,6 +80,31 @@ fn serve_asks_for_tokens_and_roles_and_what_is_published_is_there() {
     let (code, log) = serve.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains(&publisher) && !log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn what_is_answered_is_counted_by_route_and_nobody_outside_makes_a_series() {
+    let folder = Folder::with_schema();
+    let serve = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
+    let base = base(&serve, "listen");
+    let viewer = token(&folder, "viewer", "viewer");
+    let ask = |path: &str| call(&format!("{base}{path}"), Some(&viewer), None).0;
+    for number in 0..20 {
+        assert_eq!(ask(&format!("/api/v1/jobs/01890a5d-ac96-774b-bcce-b302099a80{number:02}")), 404);
+        assert_eq!(ask(&format!("/made/up/{number}")), 404);
+    }
+    assert_eq!(ask("/api/v1/kinds"), 200);
+    assert_eq!(call(&format!("{base}/api/v1/kinds"), None, None).0, 401);
+    let metrics = agent().get(format!("{base}/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
+    let has = |line: &str| assert!(metrics.lines().any(|one| one == line), "no `{line}` in:\n{metrics}");
+    has(r#"ackord_api_requests_total{route="/api/v1/jobs/{id}",method="GET",status="4xx"} 20"#);
+    has(r#"ackord_api_requests_total{route="none",method="GET",status="4xx"} 20"#);
+    has(r#"ackord_api_requests_total{route="/api/v1/kinds",method="GET",status="2xx"} 1"#);
+    has(r#"ackord_api_requests_total{route="/api/v1/kinds",method="GET",status="4xx"} 1"#);
+    has(r#"ackord_api_request_seconds_count{route="/api/v1/kinds",method="GET"} 2"#);
+    has("ackord_api_requests_in_flight 0");
+    assert_eq!(metrics.lines().filter(|line| line.starts_with("ackord_api_requests_total{")).count(), 4);
+    serve.stop();
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod program;
 mod random;
 
 mod api;
+mod api_from_outside;
+mod api_story;
 mod cli_answers;
 mod cli_bad_input;
 mod cli_config;

@@ -73,6 +73,11 @@ impl Folder {
         Running::start(&mut self.command(&all))
     }
 
+    /// The same with more environment.
+    pub(crate) fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+        Running::start(self.command(&[arguments, &["--json"]].concat()).envs(environment.iter().copied()))
+    }
+
     /// Starts `ackord up` and waits until it works.
     pub(crate) fn up(&self) -> Running {
         self.up_with(&[], &[])

@@ -37,6 +37,18 @@ python_with_pika() {
   return 1
 }
 
+# A Python that can make an environment of its own: Debian has that in a package by itself.
+python_with_venv() {
+  local python
+  for python in "${ACKORD_TEST_PYTHON:-python3}" python3 /usr/bin/python3; do
+    if command -v "$python" >/dev/null && "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+      command -v "$python"
+      return
+    fi
+  done
+  return 1
+}
+
 # Whether this machine's packages are to be used: not where other servers are named or Docker is asked for.
 wants_packages() {
   [[ ${ACKORD_TEST_USE_DOCKER:-} != 1 && -z ${ACKORD_TEST_POSTGRES_URL:-}${ACKORD_TEST_RABBITMQ_URL:-} ]]
@@ -50,12 +62,18 @@ missing_server_packages() {
   python_with_pika >/dev/null || printf '%s\n' python3 python3-pika
 }
 
+# What asks the API from outside comes from PyPI, into an environment of its own.
+missing_client_packages() { python_with_venv >/dev/null || printf '%s\n' python3 python3-venv; }
+
 # One package per line.
 missing_packages() {
   # SQLite is compiled from C, and rustc links with cc.
   command -v "${CC:-cc}" >/dev/null || printf '%s\n' gcc libc6-dev
   if [[ -n ${rabbitmq_suite:-} ]] && ! command -v patchelf >/dev/null; then echo patchelf; fi
-  if wants_packages; then missing_server_packages; fi
+  if wants_packages; then
+    missing_server_packages
+    missing_client_packages
+  fi | sort --unique
 }
 
 install_missing_packages() {

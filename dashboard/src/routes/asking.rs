@@ -1,10 +1,12 @@
 //! Asking for syntheses and super-syntheses: `POST /syntheses`, `POST /super-syntheses`.
 
 use ackord_entities::ids::{JobId, NodeId, SynthesisId};
-use ackord_entities::jobs::{self, Job as _, SuperSynthesis, Synthesis};
+use ackord_entities::jobs::{self, Job, SuperSynthesis, Synthesis};
 use ackord_graph::synthesis::{AskError, ask, ask_super};
 use ackord_producer::{Publish, enqueue};
 use axum::extract::State;
+use chrono::{DateTime, Utc};
+use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -70,19 +72,68 @@ pub(crate) async fn create(
     key: Key,
     JsonText(text): JsonText,
 ) -> Result<Made, Problem> {
-    let payload = with_subject(&caller, &text)?;
-    let wish: Synthesis = jobs::decode(Synthesis::VERSION, payload.as_bytes())?;
-    may_create_for(&caller, wish.creator_id.as_deref())?;
-    let request = json!(["synthesis", wish]);
+    asked_for::<Synthesis>(&api, &caller, &key, &text).await
+}
+
+/// What a text is asked for with: the payload of the job that writes it.
+trait Wish: Job {
+    /// In whose name.
+    fn creator(&self) -> Option<&str>;
+
+    /// Makes the synthesis, pending.
+    fn ask(
+        &self,
+        tx: &DatabaseTransaction,
+        job: JobId,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<SynthesisId, AskError>> + Send;
+}
+
+impl Wish for Synthesis {
+    fn creator(&self) -> Option<&str> {
+        self.creator_id.as_deref()
+    }
+
+    async fn ask(
+        &self,
+        tx: &DatabaseTransaction,
+        job: JobId,
+        now: DateTime<Utc>,
+    ) -> Result<SynthesisId, AskError> {
+        ask(tx, self, job, now).await
+    }
+}
+
+impl Wish for SuperSynthesis {
+    fn creator(&self) -> Option<&str> {
+        self.creator_id.as_deref()
+    }
+
+    async fn ask(
+        &self,
+        tx: &DatabaseTransaction,
+        job: JobId,
+        now: DateTime<Utc>,
+    ) -> Result<SynthesisId, AskError> {
+        ask_super(tx, self, job, now).await
+    }
+}
+
+/// The synthesis, pending, and its job in one transaction.
+async fn asked_for<W: Wish>(api: &Api, caller: &Caller, key: &Key, text: &str) -> Result<Made, Problem> {
+    let payload = with_subject(caller, text)?;
+    let wish: W = jobs::decode(W::VERSION, payload.as_bytes())?;
+    may_create_for(caller, wish.creator())?;
+    let request = json!([W::KIND, wish]);
     let asked = async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
         let job = JobId::new();
-        let id = ask(&tx, &wish, job, now).await?;
+        let id = wish.ask(&tx, job, now).await?;
         enqueue(&tx, &wish, &Publish::at(now).with_id(job)).await?;
         let body = Requested { id, job_id: job, state: Standing::Pending };
         let made = Made::accepted(format!("/api/v1/syntheses/{id}"), &body)?;
-        key.conclude(tx, &caller, &request, made, now).await
+        key.conclude(tx, caller, &request, made, now).await
     };
     let made: Result<Made, Problem> = api.database().within_limit(asked).await;
     api.doorbell().ring();
@@ -178,21 +229,5 @@ pub(crate) async fn create_super(
     key: Key,
     JsonText(text): JsonText,
 ) -> Result<Made, Problem> {
-    let payload = with_subject(&caller, &text)?;
-    let wish: SuperSynthesis = jobs::decode(SuperSynthesis::VERSION, payload.as_bytes())?;
-    may_create_for(&caller, wish.creator_id.as_deref())?;
-    let request = json!(["super-synthesis", wish]);
-    let asked = async {
-        let tx = api.database().begin().await?;
-        let now = api.database().clock().now(&tx).await?;
-        let job = JobId::new();
-        let id = ask_super(&tx, &wish, job, now).await?;
-        enqueue(&tx, &wish, &Publish::at(now).with_id(job)).await?;
-        let body = Requested { id, job_id: job, state: Standing::Pending };
-        let made = Made::accepted(format!("/api/v1/syntheses/{id}"), &body)?;
-        key.conclude(tx, &caller, &request, made, now).await
-    };
-    let made: Result<Made, Problem> = api.database().within_limit(asked).await;
-    api.doorbell().ring();
-    made
+    asked_for::<SuperSynthesis>(&api, &caller, &key, &text).await
 }

@@ -14,11 +14,13 @@ mod kinds;
 mod many_letters;
 mod page;
 mod progress;
+mod publishing;
 mod replay_runs;
 mod selection;
 mod syntheses;
 mod synthesis_view;
 mod texts;
+mod tokens;
 
 use ackord_entities::jobs::MAX_PAYLOAD_BYTES;
 use axum::Router;
@@ -29,8 +31,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::Api;
+use crate::cors;
 use crate::door::{count_address, door};
 use crate::frame::frame;
+use crate::metrics::count;
 use crate::openapi;
 use crate::problem::Problem;
 
@@ -43,12 +47,12 @@ pub fn router(api: Api) -> Router {
     let guarded = guarded.route_layer(from_fn_with_state(api.clone(), door));
     let open = page::router(openapi::finished(&document))
         .route_layer(from_fn_with_state(api.clone(), count_address));
-    guarded
-        .merge(open)
-        .method_not_allowed_fallback(wrong_method)
-        .fallback(nothing_here)
-        .layer(from_fn(frame))
-        .with_state(api)
+    let all = guarded.merge(open).method_not_allowed_fallback(wrong_method).fallback(nothing_here);
+    let all = match cors::layer(&api.options().allowed_origins) {
+        Some(cors) => all.layer(cors),
+        None => all,
+    };
+    all.layer(from_fn(frame)).layer(from_fn(count)).with_state(api)
 }
 
 /// The guarded routes with their documentation.
@@ -58,12 +62,13 @@ fn documented(api: &Api) -> OpenApiRouter<Api> {
         .layer(DefaultBodyLimit::max(api.options().largest_document));
     let everything = OpenApiRouter::new()
         .routes(routes!(jobs::list))
-        .routes(routes!(jobs::show, jobs::publish))
+        .routes(routes!(jobs::show))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))
         .routes(routes!(progress::of_job))
         .routes(routes!(progress::events_of_job))
         .routes(routes!(kinds::list))
+        .routes(routes!(publishing::publish))
         .routes(routes!(kinds::pause))
         .routes(routes!(kinds::resume))
         .routes(routes!(dead_letters::list))
@@ -91,6 +96,9 @@ fn documented(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(texts::version))
         .routes(routes!(progress::of_synthesis))
         .routes(routes!(progress::events_of_synthesis))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::show))
+        .routes(routes!(tokens::revoke))
         .layer(DefaultBodyLimit::max(MAX_PAYLOAD_BYTES + AROUND_A_PAYLOAD))
         .merge(imports);
     OpenApiRouter::with_openapi(openapi::begun()).nest("/api/v1", everything)

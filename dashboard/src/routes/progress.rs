@@ -70,13 +70,38 @@ pub(crate) async fn of_job(
     watched.look(&api).await?.map(Json).ok_or_else(|| no_such_job(id))
 }
 
+/// An event of the stream of a job.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is the schema of what is written line by line")]
+pub(crate) struct JobEvent {
+    /// What has happened.
+    event: EventName,
+    /// Its number in this stream, from 0.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    /// How far the job is, as JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+/// What an event says.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is the schema of what is written line by line")]
+pub(crate) enum EventName {
+    /// Something has changed.
+    Progress,
+    /// Nothing more will happen; the stream ends.
+    End,
+}
+
 /// The same as a stream of server-sent events: `progress` at every change, `end` with the last one, then the stream ends.
 #[utoipa::path(
     get,
     path = "/jobs/{id}/events",
     tag = "jobs",
     params(("id" = JobId, Path, description = "The job")),
-    responses((status = 200, description = "Events whose data are as of `/progress`", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "A stream; the schema is that of one event", body = JobEvent, content_type = "text/event-stream")),
     security(("token" = ["viewer"]))
 )]
 pub(crate) async fn events_of_job(
@@ -174,13 +199,27 @@ pub(crate) async fn of_synthesis(
     WatchedSynthesis { id, caller }.look(&api).await?.map(Json).ok_or_else(|| no_such_synthesis(id))
 }
 
+/// An event of the stream of a synthesis.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is the schema of what is written line by line")]
+pub(crate) struct SynthesisEvent {
+    /// What has happened.
+    event: EventName,
+    /// Its number in this stream, from 0.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    /// How far the synthesis is, as JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
 /// The same as a stream of server-sent events: `progress` at every change, `end` with the last one, then the stream ends.
 #[utoipa::path(
     get,
     path = "/syntheses/{id}/events",
     tag = "syntheses",
     params(("id" = SynthesisId, Path, description = "The synthesis")),
-    responses((status = 200, description = "Events whose data are as of `/progress`", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "A stream; the schema is that of one event", body = SynthesisEvent, content_type = "text/event-stream")),
     security(("token" = ["viewer"]))
 )]
 pub(crate) async fn events_of_synthesis(

@@ -140,9 +140,6 @@ fn hold_against(document: &Value, method: &str, path: &str, answer: &Answer) {
     };
     let media = media.unwrap_or_else(|| panic!("{what} has no content type"));
     assert!(content.contains_key(&media), "{what} answers {media}");
-    if !media.ends_with("json") {
-        return;
-    }
     let pointer = format!(
         "#/paths/{}/{}/responses/{}/content/{}/schema",
         escaped(&template),
@@ -152,12 +149,39 @@ fn hold_against(document: &Value, method: &str, path: &str, answer: &Answer) {
     );
     let mut schema = document.clone();
     schema["$ref"] = json!(pointer);
-    let validator = jsonschema::validator_for(&schema).unwrap_or_else(|error| panic!("{what}: {error}"));
-    let value = answer.json();
-    let errors: Vec<String> = validator
-        .iter_errors(&value)
-        .map(|error| format!("{} at {}", error, error.instance_path()))
-        .collect();
+    if media == "text/event-stream" {
+        let event = content[&media]["schema"]["$ref"].as_str().unwrap().trim_start_matches('#');
+        hold_events_against(document, event, &what, &answer.text);
+    } else if media.ends_with("json") {
+        hold_value_against(&schema, &what, &answer.json());
+    }
+}
+
+/// Each event against the schema of one, and the JSON in it against the schema of that.
+fn hold_events_against(document: &Value, schema: &str, what: &str, text: &str) {
+    let whole = |pointer: &str| {
+        let schema = document.pointer(pointer);
+        let mut schema = schema.unwrap_or_else(|| panic!("{what} has no {pointer}")).clone();
+        schema["components"] = document["components"].clone();
+        schema
+    };
+    let of_event = whole(schema);
+    let of_data = whole(&format!("{schema}/properties/data/contentSchema"));
+    let events = text.split("\n\n").filter(|event| event.lines().any(|line| line.starts_with("data:")));
+    for event in events {
+        let fields = event.lines().filter_map(|line| line.split_once(": "));
+        let event: serde_json::Map<String, Value> =
+            fields.map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        let data = serde_json::from_str(event["data"].as_str().unwrap()).unwrap();
+        hold_value_against(&of_event, what, &Value::Object(event));
+        hold_value_against(&of_data, what, &data);
+    }
+}
+
+fn hold_value_against(schema: &Value, what: &str, value: &Value) {
+    let validator = jsonschema::validator_for(schema).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let errors: Vec<String> =
+        validator.iter_errors(value).map(|error| format!("{} at {}", error, error.instance_path())).collect();
     assert!(errors.is_empty(), "{what}: {errors:#?} in {value:#}");
 }
 

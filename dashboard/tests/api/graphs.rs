@@ -2,7 +2,7 @@
 
 use ackord_entities::queue::api_token::ApiRole;
 use rstest::rstest;
-use sea_orm::DbBackend;
+use sea_orm::{DbBackend, EntityTrait as _};
 use serde_json::json;
 
 use crate::world::World;
@@ -127,4 +127,54 @@ async fn what_is_no_document_is_refused_with_the_reason() {
     world.get("/graphs/default/facts?query=%20").expect(400).await;
     let viewer = world.token("viewer", ApiRole::Viewer, None).await;
     post(good, "text/plain", "x").token(&viewer).expect(403).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_from_the_servers_disk_and_nothing_sent_is_taken_for_a_file() {
+    let world = World::open(DbBackend::Sqlite).await.unwrap();
+    let folder = world.test.folder().unwrap().to_owned();
+    let secret = folder.join("secret.md");
+    std::fs::write(&secret, "# Vault\n\nThe combination of the vault is nineteen.\n").unwrap();
+    let at = secret.display().to_string();
+    let address = ackord_graph::import::file_uri(&secret);
+    let record =
+        |source: serde_json::Value| json!({ "source": source, "facts": ["A lease ends by itself."] });
+    let lines = [
+        record(json!(address)),
+        record(json!({ "uri": address.replace("file:", "FILE:") })),
+        record(json!({ "uri": format!(" {address}") })),
+        record(json!({ "uri": "https://example.org/a", "canonical_url": address })),
+        // A path is not an address: it is a name like any other, and nothing is looked for under it.
+        record(json!(at)),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let path = |uri: &str| format!("/graphs/default/imports?uri={uri}");
+    let done =
+        world.post(&path("upload:records.jsonl")).text("application/jsonl", &text).expect(200).await.json();
+    assert_eq!(done["refused_lines"], 4, "{done}");
+    for (refused, line) in done["refused"].as_array().unwrap().iter().zip(1..) {
+        assert_eq!(refused["line"], line, "{done}");
+        assert!(refused["reason"].as_str().unwrap().contains("address of a file"), "{done}");
+    }
+    for uri in [format!("upload:{at}"), "upload:secret.md".to_owned(), "upload:../secret.md".to_owned()] {
+        let text =
+            format!("# Notes\n\n![vault]({address}) A lease is told apart by its term: [{at}]({at}).\n");
+        world.post(&path(&uri)).text("text/markdown", &text).expect(200).await;
+    }
+    for uri in
+        [address.clone(), address.replace("file:", "File:"), address.replace("file:", "file%3A"), at.clone()]
+    {
+        let refused = world.post(&path(&uri)).text("text/plain", "A fact about leases.").expect(400).await;
+        assert_eq!(refused.json()["field"], "uri", "{uri}");
+    }
+    let found = world.get("/graphs/default/facts?query=combination%20vault%20nineteen").expect(200).await;
+    assert!(!found.text.contains("nineteen"), "{}", found.text);
+    let read = world.test.reopen().await;
+    let sources = ackord_entities::graph::source::Entity::find().all(read.read()).await.unwrap();
+    assert!(sources.len() >= 5, "{sources:?}");
+    for source in sources {
+        for uri in [Some(source.uri), source.canonical_url].into_iter().flatten() {
+            assert!(!uri.to_lowercase().starts_with("file:"), "{uri}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ fn id_of(answer: &Value) -> JobId {
 }
 
 async fn publish(world: &World, topic: &str) -> JobId {
-    id_of(&world.post("/jobs/synthesis").json(&json!({ "topic": topic })).expect(202).await.json())
+    id_of(&world.post("/kinds/synthesis/jobs").json(&json!({ "topic": topic })).expect(202).await.json())
 }
 
 #[rstest]
@@ -27,7 +27,7 @@ async fn a_published_job_and_its_message_are_there_when_the_answer_is(
     #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
 ) {
     let Some(world) = World::open(backend).await else { return };
-    let answer = world.post("/jobs/synthesis").json(&json!({ "topic": "Leases" })).expect(202).await;
+    let answer = world.post("/kinds/synthesis/jobs").json(&json!({ "topic": "Leases" })).expect(202).await;
     let id = id_of(&answer.json());
     assert_eq!(answer.header("location"), Some(format!("/api/v1/jobs/{id}").as_str()));
     let other = world.test.reopen().await;
@@ -43,12 +43,19 @@ async fn a_published_job_and_its_message_are_there_when_the_answer_is(
     assert_eq!(story["why_not_running"][0]["code"], "sending");
     assert_eq!(story["timeline"][0]["what"], "published");
 
-    let later =
-        world.post("/jobs/synthesis?delay_seconds=3600").json(&json!({ "topic": "Later" })).expect(202).await;
+    let later = world
+        .post("/kinds/synthesis/jobs?delay_seconds=3600")
+        .json(&json!({ "topic": "Later" }))
+        .expect(202)
+        .await;
     let story = world.get(&format!("/jobs/{}", id_of(&later.json()))).expect(200).await.json();
     assert_eq!(story["job"]["state"], "scheduled");
-    world.post("/jobs/synthesis?delay_seconds=400000000").json(&json!({ "topic": "x" })).expect(400).await;
-    let unknown = world.post("/jobs/sinthesis").json(&json!({})).expect(404).await;
+    world
+        .post("/kinds/synthesis/jobs?delay_seconds=400000000")
+        .json(&json!({ "topic": "x" }))
+        .expect(400)
+        .await;
+    let unknown = world.post("/kinds/sinthesis/jobs").json(&json!({})).expect(404).await;
     assert!(unknown.json()["detail"].as_str().unwrap().contains("synthesis"));
     world.get(&format!("/jobs/{}", JobId::new())).expect(404).await;
 }
@@ -63,7 +70,7 @@ async fn one_idempotency_key_publishes_once_and_is_each_callers_own(
     let ben = world.token("ben", ApiRole::Publisher, None).await;
     let send = |token: &str, topic: &str| {
         world
-            .post("/jobs/synthesis")
+            .post("/kinds/synthesis/jobs")
             .token(token)
             .header("idempotency-key", "k1")
             .json(&json!({ "topic": topic }))
@@ -84,7 +91,7 @@ async fn one_idempotency_key_publishes_once_and_is_each_callers_own(
     let all = job::list(world.test.reopen().await.read(), &job::Filter::default(), 10).await.unwrap();
     assert_eq!(all.len(), 2);
     let empty = world
-        .post("/jobs/synthesis")
+        .post("/kinds/synthesis/jobs")
         .token(&anna)
         .header("idempotency-key", " ")
         .json(&json!({ "topic": "x" }));
@@ -97,8 +104,12 @@ async fn the_same_key_at_the_same_time_publishes_once(
     #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
 ) {
     let Some(world) = World::open(backend).await else { return };
-    let send =
-        || world.post("/jobs/synthesis").header("idempotency-key", "k1").json(&json!({ "topic": "Leases" }));
+    let send = || {
+        world
+            .post("/kinds/synthesis/jobs")
+            .header("idempotency-key", "k1")
+            .json(&json!({ "topic": "Leases" }))
+    };
     let answers = futures::future::join_all((0..6).map(|_| send().send())).await;
     let ids: HashSet<JobId> = answers.iter().map(|answer| id_of(&answer.json())).collect();
     assert_eq!(ids.len(), 1);
@@ -152,12 +163,62 @@ async fn a_list_goes_on_where_its_page_ended_and_each_filter_narrows(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_published_since_a_moment_is_listed_whatever_the_publishers_clock_says(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(world) = World::open(backend).await else { return };
+    let database = world.database();
+    let now = database.clock().now(database.read()).await.unwrap();
+    // By minutes: what the publisher's clock said when the id was made, what the database's said.
+    let mut ids = Vec::new();
+    for (made, created) in [(-50, 0), (50, 0), (0, -1), (-600, -600)] {
+        let at = |minutes: i64| now + chrono::TimeDelta::minutes(minutes);
+        let millis = u64::try_from(at(made).timestamp_millis()).unwrap();
+        let id = JobId(uuid::Builder::from_unix_timestamp_millis(millis, &[7; 10]).into_uuid());
+        let new = job::NewJob {
+            id,
+            kind: "synthesis",
+            version: 1,
+            origin: job::Origin::Enqueue,
+            max_attempts: 1,
+            payload: "{}".to_owned(),
+            subject: None,
+            dedup_key: None,
+            parent_id: None,
+            traceparent: None,
+        };
+        let tx = database.begin().await.unwrap();
+        job::insert(&tx, &[new], at(created)).await.unwrap();
+        tx.commit().await.unwrap();
+        ids.push(id);
+    }
+    let since = async |moment: chrono::DateTime<chrono::Utc>| {
+        let moment = moment.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let page = world.get(&format!("/jobs?since={moment}")).expect(200).await.json();
+        page["items"].as_array().unwrap().iter().map(id_of).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        since(now).await,
+        [ids[1], ids[0]],
+        "clocks may differ by an hour, and a job is as old as its row"
+    );
+    let minute = chrono::TimeDelta::minutes(1);
+    assert_eq!(since(now - minute).await, [ids[1], ids[2], ids[0]]);
+    assert_eq!(since(now + minute).await, []);
+    assert_eq!(since(now - minute * 600).await.len(), 4);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_called_off_and_run_now_and_an_ended_one_is_not(
     #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
 ) {
     let Some(world) = World::open(backend).await else { return };
-    let later =
-        world.post("/jobs/synthesis?delay_seconds=3600").json(&json!({ "topic": "Later" })).expect(202).await;
+    let later = world
+        .post("/kinds/synthesis/jobs?delay_seconds=3600")
+        .json(&json!({ "topic": "Later" }))
+        .expect(202)
+        .await;
     let id = id_of(&later.json());
     let outcome = async |verb: &str| {
         let done =
@@ -229,11 +290,14 @@ async fn a_publisher_lends_himself_no_other_name_and_no_operators_verb() {
     let world = World::open(DbBackend::Sqlite).await.unwrap();
     let anna = world.token("anna's", ApiRole::Publisher, Some("anna")).await;
     let publish = |creator: &str| {
-        world.post("/jobs/synthesis").token(&anna).json(&json!({ "topic": "Leases", "creator_id": creator }))
+        world
+            .post("/kinds/synthesis/jobs")
+            .token(&anna)
+            .json(&json!({ "topic": "Leases", "creator_id": creator }))
     };
     publish("anna").expect(202).await;
     assert_eq!(publish("ben").expect(403).await.json()["field"], "creator_id");
     let run = json!({ "run": "01890a5d-ac96-774b-bcce-b302099a8057" });
-    let answer = world.post("/jobs/replay").token(&anna).json(&run).send().await;
+    let answer = world.post("/kinds/replay/jobs").token(&anna).json(&run).send().await;
     assert_eq!(answer.status, 403, "{}", answer.text);
 }

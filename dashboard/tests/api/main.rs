@@ -13,5 +13,6 @@ mod letters;
 mod open;
 mod progress;
 mod requests;
+mod states;
 mod syntheses;
 mod tokens;

@@ -101,7 +101,7 @@ async fn progress_goes_from_pending_to_its_end_and_the_stream_ends_with_it(
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_are_limited_and_end_when_the_server_does() {
     let world = World::with(DbBackend::Sqlite, |options| options.streams = 1).await.unwrap();
-    let answer = world.post("/jobs/synthesis").json(&json!({ "topic": "Leases" })).expect(202).await;
+    let answer = world.post("/kinds/synthesis/jobs").json(&json!({ "topic": "Leases" })).expect(202).await;
     let path = format!("/jobs/{}/events", answer.json()["id"].as_str().unwrap());
     let mut events = follow(&world, &path, None);
     next(&mut events).await.unwrap();

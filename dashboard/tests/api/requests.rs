@@ -27,6 +27,37 @@ async fn every_answer_has_an_id_and_says_nothing_to_a_browser_that_could_be_run(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_sites_that_are_allowed_may_ask_with_a_token_and_no_others() {
+    let site = "https://app.example.org";
+    let world = World::with(DbBackend::Sqlite, |options| options.allowed_origins = vec![site.to_owned()])
+        .await
+        .unwrap();
+    // Without tokens a page could do everything: it is turned away although its site is allowed.
+    world.get("/jobs").header("origin", site).expect(403).await;
+    let token = world.token("page", ApiRole::Viewer, None).await;
+    let preflight = |origin: &str| {
+        world
+            .call("OPTIONS", "/jobs")
+            .header("origin", origin)
+            .header("access-control-request-method", "GET")
+            .header("access-control-request-headers", "authorization, idempotency-key")
+            .undocumented()
+    };
+    let answer = preflight(site).expect(200).await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some(site));
+    assert!(answer.header("access-control-allow-headers").unwrap().contains("authorization"));
+    assert!(answer.header("access-control-allow-credentials").is_none(), "no cookies");
+    let answer = world.get("/jobs").token(&token).header("origin", site).expect(200).await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some(site));
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("x-request-id"));
+    for other in ["https://evil.example", "https://app.example.org.evil.example", "null"] {
+        assert!(preflight(other).send().await.header("access-control-allow-origin").is_none(), "{other}");
+        let answer = world.get("/jobs").token(&token).header("origin", other).send().await;
+        assert!(answer.header("access-control-allow-origin").is_none(), "{other}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_and_what_is_not_taken_are_problems_too() {
     let world = World::open(DbBackend::Sqlite).await.unwrap();
     for path in ["/nothing", "/jobs/x/y/z"] {
@@ -65,7 +96,7 @@ async fn ids_and_parameters_that_cannot_be_read_are_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_another_type_no_json_and_one_that_is_too_large_are_told_apart() {
     let world = World::open(DbBackend::Sqlite).await.unwrap();
-    let publish = || world.post("/jobs/synthesis");
+    let publish = || world.post("/kinds/synthesis/jobs");
     assert_eq!(publish().text("text/plain", "{}").expect(415).await.problem(), "unsupported_media_type");
     assert_eq!(publish().text("application/json", "{").expect(400).await.problem(), "not_json");
     let answer = publish().json(&json!({ "topic": " " })).expect(422).await;
@@ -93,7 +124,7 @@ async fn a_database_that_is_away_is_503_and_the_answer_names_nothing_of_it() {
     for call in [
         world.get("/jobs").token(&token),
         world.get("/syntheses").token(&token),
-        world.post("/jobs/synthesis").token(&token).json(&json!({ "topic": "Leases" })),
+        world.post("/kinds/synthesis/jobs").token(&token).json(&json!({ "topic": "Leases" })),
     ] {
         let answer = call.expect(503).await;
         assert_eq!(answer.problem(), "database_unavailable");

@@ -74,7 +74,7 @@ pub enum ApiRole {
     /// Sees everything; cancels, retries, replays, discards, pauses.
     #[sea_orm(string_value = "operator")]
     Operator,
-    /// Everything.
+    /// Also makes and revokes tokens.
     #[sea_orm(string_value = "admin")]
     Admin,
 }
@@ -165,6 +165,30 @@ pub async fn any(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
 /// Whatever the database answers.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
     Entity::find().order_by_desc(Column::Id).all(connection).await
+}
+
+/// A page of tokens, newest first: those older than `before`.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    before: Option<ApiTokenId>,
+    limit: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let mut select = Entity::find().order_by_desc(Column::Id).limit(limit);
+    if let Some(before) = before {
+        select = select.filter(Column::Id.lt(before));
+    }
+    select.all(connection).await
+}
+
+/// The token of that id.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn by_id(connection: &impl ConnectionTrait, id: ApiTokenId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(connection).await
 }
 
 /// The token of that name.

@@ -13,6 +13,7 @@ use super::contribution::{self, Contribution, FileFacts, name_of};
 use super::files::FileType;
 use super::records::{self, Line, Lines};
 use super::refusal::Refusal;
+use super::uri::Addresses;
 use crate::text::{Format, Reader};
 
 /// How much may be read ahead of the writer, in KiB of files.
@@ -36,8 +37,18 @@ pub(super) struct Task {
 pub(super) enum Content {
     /// In the file of its path.
     File,
-    /// Here.
+    /// Here: somebody sent it.
     Bytes(Arc<[u8]>),
+}
+
+impl Content {
+    /// Which addresses it may name.
+    fn addresses(&self) -> Addresses {
+        match self {
+            Self::File => Addresses::All,
+            Self::Bytes(_) => Addresses::NoFiles,
+        }
+    }
 }
 
 /// What the readers hand to the writer. A permit is freed when its item is written: so much more may be read ahead then.
@@ -182,9 +193,11 @@ impl FileReader {
             Content::Bytes(content) => Ok(content::hash(content)),
         };
         let hash = hash.map_err(|error| Refusal::Unreadable { message: error.to_string() });
+        let addresses = content.addresses();
         let opened = hash.and_then(|hash| {
             let source = records::source(&path, content)?;
-            Ok((hash, Lines::new(source, &mut self.reader, file.graph, file.id, self.most_bytes)))
+            let (reader, most) = (&mut self.reader, self.most_bytes);
+            Ok((hash, Lines::new(source, reader, file.graph, file.id, most, addresses)))
         });
         let (hash, mut lines) = match opened {
             Ok(opened) => opened,

@@ -14,6 +14,8 @@
 //! - `edges` join nodes by concept or key: nodes of this record, of the rest of the file, or of the graph. `type` is `related`
 //!   (without direction) unless told otherwise, `weight` is 1. What an edge states is added to what shared facts weigh.
 //!
+//! What is not read from a disk may name no address of a file.
+//!
 //! A field that is not named here is refused, and so is a NUL character in any text.
 
 use std::collections::{HashMap, HashSet};
@@ -27,6 +29,7 @@ use serde::Deserialize;
 
 use super::contribution::{Contribution, FileFacts, LONGEST_TITLE, Node, Sentence, StatedEdge};
 use super::refusal::LineRefusal;
+use super::uri::Addresses;
 use crate::text::{Reader, slug};
 
 const LONGEST_URI: usize = 2_048;
@@ -221,6 +224,7 @@ pub(super) fn read(
     reader: &mut Reader,
     graph: GraphId,
     container: SourceId,
+    addresses: Addresses,
     line: &str,
     place: Place,
 ) -> Result<Read, LineRefusal> {
@@ -232,6 +236,11 @@ pub(super) fn read(
         LineRefusal::Shape { field: path, message: message.replace(" at line 1 column ", " at column ") }
     })?;
     deserializer.end().map_err(|error| shape(".", error.to_string()))?;
+    let SourceField(source) = &record.source;
+    let named = [("source.uri", Some(&source.uri)), ("source.canonical_url", source.canonical_url.as_ref())];
+    if let Some((field, _)) = named.iter().find(|(_, uri)| uri.is_some_and(|uri| !addresses.allow(uri))) {
+        return Err(shape(*field, "is the address of a file: give another one, such as upload:notes.md"));
+    }
     build(reader, graph, container, line, record, place)
 }
 

@@ -9,6 +9,7 @@ use ackord_entities::ids::{GraphId, SourceId};
 use super::reading::Content;
 use super::record::{self, Place, Read};
 use super::refusal::{LineRefusal, Refusal};
+use super::uri::Addresses;
 use crate::text::Reader;
 
 /// A line, read or refused.
@@ -44,6 +45,7 @@ pub(super) struct Lines<'a> {
     graph: GraphId,
     container: SourceId,
     limit: u64,
+    addresses: Addresses,
     number: u64,
     at: u64,
     bytes: Vec<u8>,
@@ -56,8 +58,9 @@ impl<'a> Lines<'a> {
         graph: GraphId,
         container: SourceId,
         limit: u64,
+        addresses: Addresses,
     ) -> Self {
-        Self { file, reader, graph, container, limit, number: 0, at: 0, bytes: Vec::new() }
+        Self { file, reader, graph, container, limit, addresses, number: 0, at: 0, bytes: Vec::new() }
     }
 
     /// The next line that is not blank, and how many bytes of the file were read for it; `None` at the end.
@@ -87,7 +90,7 @@ impl<'a> Lines<'a> {
             .trim_start_matches('\u{feff}')
             .trim();
         let place = Place { line: self.number, start, end: start + self.bytes.len() as u64 };
-        record::read(self.reader, self.graph, self.container, text, place)
+        record::read(self.reader, self.graph, self.container, self.addresses, text, place)
     }
 
     /// Reads up to the next line break. Returns the line's length, and whether it fits the limit; what does not is skipped, not kept.

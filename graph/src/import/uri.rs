@@ -3,6 +3,27 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+/// Which addresses a document may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Addresses {
+    /// Any: whoever imports reads the disk himself.
+    All,
+    /// None of a file: the document was sent by somebody, and what stands under the address of a file is what was read from it.
+    NoFiles,
+}
+
+impl Addresses {
+    /// Whether `uri` may be named.
+    pub(super) fn allow(self, uri: &str) -> bool {
+        self == Self::All || !is_of_file(uri)
+    }
+}
+
+/// Whether `uri` is the address of a file, however it is written: schemes have no case.
+fn is_of_file(uri: &str) -> bool {
+    uri.split_once(':').is_some_and(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("file"))
+}
+
 /// The URI of a file: `file://` and its absolute path, with everything percent-encoded but letters, digits, `-._~` and `/`.
 #[must_use]
 pub fn file_uri(path: &Path) -> String {
@@ -48,5 +69,15 @@ mod tests {
         assert_eq!(file_uri(path), "file:///tmp/a%20b/%C3%BC%2520%23%3F.md");
         assert_eq!(path_of(&file_uri(path)).as_deref(), Some(path));
         assert_eq!(path_of("https://example.org"), None);
+    }
+
+    #[test]
+    fn the_address_of_a_file_is_known_however_it_is_written() {
+        for uri in ["file:///etc/passwd", "FILE:/x", "File:x", " file :x"] {
+            assert!(!Addresses::NoFiles.allow(uri) && Addresses::All.allow(uri), "{uri}");
+        }
+        for uri in ["https://example.org/file:x", "upload:file", "notes.md", "files:x", "urn:file:x"] {
+            assert!(Addresses::NoFiles.allow(uri), "{uri}");
+        }
     }
 }
