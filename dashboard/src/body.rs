@@ -1,17 +1,27 @@
 //! Reading a request: its body, its query, the ids in its path. What cannot be read names the field.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use chrono::{DateTime, Datelike, Utc};
+use futures::StreamExt;
+use futures::stream::unfold;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::problem::Problem;
+
+/// Bytes behind a body's limit that are read to be thrown away, and for how long.
+const THROWN_AWAY: usize = 16 * 1024 * 1024;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -57,7 +67,8 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeJson
             (false, true) => {
                 let text = std::str::from_utf8(&bytes)
                     .map_err(|_| Problem::bad_request("not_json", "the body is not UTF-8"))?;
-                parse(text).map(Self)
+                // `null` is nothing too.
+                Ok(Self(parse::<Option<T>>(text)?.unwrap_or_default()))
             }
             (false, false) if named => Err(unsupported("send JSON with `content-type: application/json`")),
             (false, false) => Err(unsupported("name the body's type: `content-type: application/json`")),
@@ -81,16 +92,33 @@ pub(crate) fn media_type(request: &Request) -> Option<String> {
 
 /// The whole body, within the limit of the router.
 pub(crate) async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                "the body is larger than this route takes",
-            )
+    let (parts, body) = request.into_parts();
+    let rest = Arc::new(Mutex::new(body.into_data_stream()));
+    let stream = unfold(Arc::clone(&rest), async |rest| {
+        let chunk = rest.lock().await.next().await?;
+        Some((chunk, rest))
+    });
+    let request = Request::from_parts(parts, Body::from_stream(stream));
+    match Bytes::from_request(request, state).await {
+        Ok(bytes) => Ok(bytes),
+        Err(BytesRejection::FailedToBufferBody(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let _ = timeout(PATIENCE, throw_away(&rest)).await;
+            let detail = "the body is larger than this route takes";
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
         }
-        _ => Problem::bad_request("unreadable_body", "the body could not be read to its end"),
-    })
+        Err(_) => Err(Problem::bad_request("unreadable_body", "the body could not be read to its end")),
+    }
+}
+
+/// Most clients read no answer while they send: whoever sent too much learns so if the rest is not endless.
+async fn throw_away(rest: &Mutex<BodyDataStream>) {
+    let mut thrown = 0;
+    while let Some(Ok(chunk)) = rest.lock().await.next().await {
+        thrown += chunk.len();
+        if thrown > THROWN_AWAY {
+            return;
+        }
+    }
 }
 
 /// Reads JSON. What is no JSON is 400, what does not fit is 422 and names the field.

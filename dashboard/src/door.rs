@@ -83,9 +83,8 @@ fn bearer(headers: &HeaderMap) -> Option<Result<&str, Problem>> {
 /// Who has the token. Nobody is told whether it is unknown, revoked or expired.
 async fn known(api: &Api, hash: &str) -> Result<Result<Caller, Problem>, Problem> {
     let database = api.database();
-    let row = api_token::by_hash(database.read(), hash).await?;
-    let now = database.clock().now(database.read()).await?;
-    let Some(row) = row.filter(|row| row.is_valid(now)) else {
+    let found = api_token::by_hash(database.read(), database.clock(), hash).await?;
+    let Some((row, now)) = found.filter(|(row, now)| row.is_valid(*now)) else {
         return Ok(Err(unauthorized(
             "invalid_token",
             "the token does not count: it is unknown, expired or revoked",

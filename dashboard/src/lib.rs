@@ -14,6 +14,7 @@ mod cursor;
 mod door;
 mod frame;
 mod idempotency;
+mod links;
 pub mod metrics;
 mod openapi;
 mod problem;

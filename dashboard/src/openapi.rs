@@ -55,15 +55,17 @@ pub(crate) fn begun() -> utoipa::openapi::OpenApi {
 }
 
 /// The whole document: every operation with the problems that any request can meet.
-pub(crate) fn finished(document: &utoipa::openapi::OpenApi) -> Value {
+pub(crate) fn finished(document: &utoipa::openapi::OpenApi, kinds: &[&str]) -> Value {
     let mut document = serde_json::to_value(document).unwrap_or_default();
     say_what_is_in_events(&mut document["components"]["schemas"]);
     let Some(paths) = document["paths"].as_object_mut() else { return document };
     for (path, methods) in paths {
         let Some(methods) = methods.as_object_mut() else { continue };
         for (method, operation) in methods.iter_mut().filter(|(_, operation)| operation.is_object()) {
-            operation["operationId"] = name(method, path).into();
-            complete(path, operation);
+            let name = name(method, path);
+            complete(path, &name, operation);
+            name_kinds(path, kinds, operation);
+            operation["operationId"] = name.into();
         }
     }
     document
@@ -84,7 +86,16 @@ fn name(method: &str, path: &str) -> String {
     std::iter::once(method.to_owned()).chain(words).collect::<Vec<_>>().join("_")
 }
 
-fn complete(path: &str, operation: &mut Value) {
+/// Which kinds a path can name.
+fn name_kinds(path: &str, kinds: &[&str], operation: &mut Value) {
+    let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { return };
+    let in_path = |parameter: &&mut Value| parameter["name"] == "kind" && parameter["in"] == "path";
+    if let Some(parameter) = parameters.iter_mut().find(in_path).filter(|_| path.contains("{kind}")) {
+        parameter["schema"]["enum"] = json!(kinds);
+    }
+}
+
+fn complete(path: &str, name: &str, operation: &mut Value) {
     let has_body = !operation["requestBody"].is_null();
     let names_something = path.contains('{');
     let Some(responses) = operation["responses"].as_object_mut() else { return };
@@ -108,6 +119,9 @@ fn complete(path: &str, operation: &mut Value) {
         if status.starts_with(['4', '5']) {
             let schema = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
             response.insert("content".to_owned(), json!({ PROBLEM_JSON: schema }));
+        }
+        if let Some(links) = crate::links::of(name, status) {
+            response.insert("links".to_owned(), links);
         }
         headers(status, response);
     }

@@ -61,7 +61,7 @@ pub(crate) struct Requested {
     post,
     path = "/syntheses",
     tag = "syntheses",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request asks once")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request asks once", min_length = 1, max_length = 200, pattern = r"^[!-~]([ -~]*[!-~])?$")),
     request_body(content = SynthesisRequest),
     responses((status = 202, description = "It is asked for; `Location` is where it will be", body = Requested, headers(("location" = String)))),
     security(("token" = ["publisher"]))
@@ -218,7 +218,7 @@ pub(crate) struct SubConfigRequest {
     post,
     path = "/super-syntheses",
     tag = "syntheses",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request asks once")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request asks once", min_length = 1, max_length = 200, pattern = r"^[!-~]([ -~]*[!-~])?$")),
     request_body(content = SuperSynthesisRequest),
     responses((status = 202, description = "It is asked for; `Location` is where it will be", body = Requested, headers(("location" = String)))),
     security(("token" = ["publisher"]))

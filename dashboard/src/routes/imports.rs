@@ -3,6 +3,7 @@
 //! Why at once and not as a job: a document may be larger than a payload, and whoever sends it wants to know which of its lines were
 //! refused. The size is limited, so the wait is; what was taken before somebody hung up stays, and the next try goes on.
 
+use ackord_entities::ids::GraphId;
 use ackord_graph::import::{Import, ImportError, ImportOptions, Upload, UploadFormat};
 use axum::Json;
 use axum::extract::{Request, State};
@@ -24,7 +25,12 @@ const LONGEST_URI: usize = 2_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImportQuery {
     /// The address of the document: what comes again under the same one replaces it.
-    #[param(example = "https://example.org/notes/leases.md", min_length = 3, max_length = 2000)]
+    #[param(
+        example = "https://example.org/notes/leases.md",
+        min_length = 3,
+        max_length = 2000,
+        pattern = r"^[A-Za-z][A-Za-z0-9+.-]*:[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$"
+    )]
     uri: String,
 }
 
@@ -68,7 +74,7 @@ pub(crate) struct RefusedLineView {
     post,
     path = "/graphs/{graph}/imports",
     tag = "graphs",
-    params(("graph" = String, Path, description = "The graph, by its slug", example = "default"), ImportQuery),
+    params(("graph" = String, Path, description = "The graph, by its slug, or by its id if it is there", example = "default"), ImportQuery),
     request_body(description = "The document", content(
         (String = "text/markdown", example = json!("# Leases\n\nA lease is an exclusive claim that ends by itself.")),
         (String = "text/plain"),
@@ -86,6 +92,9 @@ pub(crate) async fn import(
 ) -> Result<Json<Imported>, Problem> {
     let format = format(&request)?;
     check_uri(&query.uri)?;
+    if graph.parse::<GraphId>().is_ok() {
+        super::graphs::known(&api, &graph).await?;
+    }
     let permit = api.imports().try_acquire_owned().map_err(|_| {
         Problem::unavailable("too_many_imports", "too many imports run at once: come again", 2)
     })?;

@@ -45,7 +45,8 @@ const AROUND_A_PAYLOAD: usize = 64 * 1024;
 pub fn router(api: Api) -> Router {
     let (guarded, document) = documented(&api).split_for_parts();
     let guarded = guarded.route_layer(from_fn_with_state(api.clone(), door));
-    let open = page::router(openapi::finished(&document))
+    let kinds: Vec<&str> = api.catalogue().iter().map(|spec| spec.kind).collect();
+    let open = page::router(openapi::finished(&document, &kinds))
         .route_layer(from_fn_with_state(api.clone(), count_address));
     let all = guarded.merge(open).method_not_allowed_fallback(wrong_method).fallback(nothing_here);
     let all = match cors::layer(&api.options().allowed_origins) {

@@ -53,7 +53,7 @@ pub(crate) struct Published {
     params(
         ("kind" = String, Path, description = "The kind", example = "synthesis"),
         PublishQuery,
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request publishes once"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request publishes once", min_length = 1, max_length = 200, pattern = r"^[!-~]([ -~]*[!-~])?$"),
     ),
     request_body(content = Value, content_type = "application/json", description = "The payload", example = json!({"topic": "How leases keep two workers apart"})),
     responses((status = 202, description = "It is published; `Location` is its story", body = Published, headers(("location" = String)))),

@@ -164,14 +164,17 @@ pub(crate) struct TokenDone {
     changed: bool,
 }
 
-/// Revoke a token, perhaps the one that this is asked with: it counts no more from the next request on.
+/// Revoke a token: it counts no more from the next request on. Not the one that this is asked with, so that nobody shuts himself out.
 #[utoipa::path(
     post,
     path = "/tokens/{id}/revoke",
     tag = "tokens",
     params(("id" = ApiTokenId, Path, description = "The token")),
     request_body(content = Option<Why>),
-    responses((status = 200, description = "It does not count", body = TokenDone)),
+    responses(
+        (status = 200, description = "It does not count", body = TokenDone),
+        (status = 409, description = "It is the one that this is asked with (`own_token`)"),
+    ),
     security(("token" = ["admin"]))
 )]
 pub(crate) async fn revoke(
@@ -180,6 +183,11 @@ pub(crate) async fn revoke(
     Named(id): Named<ApiTokenId>,
     MaybeJson(why): MaybeJson<Why>,
 ) -> Result<Json<TokenDone>, Problem> {
+    if caller.token == Some(id) {
+        let detail =
+            "it is the token that this is asked with: ask with another one, or `ackord tokens revoke`";
+        return Err(Problem::conflict("own_token", detail));
+    }
     let operator = caller.operator(why.reason);
     let revoked = async {
         let tx = api.database().begin().await?;

@@ -44,6 +44,34 @@ async fn every_operation_says_what_it_is_what_it_takes_and_what_can_go_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_link_names_an_operation_and_its_parameters() {
+    let world = World::open(DbBackend::Sqlite).await.unwrap();
+    let document = world.document();
+    let operations: Vec<&Value> = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|methods| methods.as_object().unwrap().values())
+        .collect();
+    let mut found = 0;
+    for operation in &operations {
+        for response in operation["responses"].as_object().unwrap().values() {
+            for (name, link) in response["links"].as_object().into_iter().flatten() {
+                let to = operations.iter().find(|other| other["operationId"] == link["operationId"]);
+                let to = to.unwrap_or_else(|| panic!("{name} leads nowhere"));
+                for parameter in link["parameters"].as_object().unwrap().keys() {
+                    let known = to["parameters"].as_array().unwrap();
+                    assert!(known.iter().any(|one| one["name"] == parameter.as_str()), "{name}: {parameter}");
+                }
+                found += 1;
+            }
+        }
+    }
+    // As many as there are in the list of them.
+    assert_eq!(found, 48);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_reference_leads_somewhere_and_every_schema_is_one() {
     let world = World::open(DbBackend::Sqlite).await.unwrap();
     let document = world.document();

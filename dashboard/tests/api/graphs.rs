@@ -36,7 +36,16 @@ async fn a_document_is_taken_replaced_and_passed_over(
     let more = format!("{LEASES}\nA broker is told.\n");
     assert_eq!(import(&world, "upload:leases.md", &more).await["outcome"], "updated");
 
-    assert_eq!(world.get("/graphs").expect(200).await.json()["graphs"][0]["slug"], "default");
+    let graphs = world.get("/graphs").expect(200).await.json();
+    assert_eq!(graphs["graphs"][0]["slug"], "default");
+    // By its id it is the same graph, and an id that is nobody's is no name for another one.
+    let id = graphs["graphs"][0]["id"].as_str().unwrap();
+    let again = |graph: &str| {
+        world.post(&format!("/graphs/{graph}/imports?uri=upload:leases.md")).text("text/markdown", &more)
+    };
+    assert_eq!(again(id).expect(200).await.json()["outcome"], "unchanged");
+    again("01890a5d-ac96-774b-bcce-b302099a8057").expect(404).await;
+    assert_eq!(world.get("/graphs").expect(200).await.json()["graphs"].as_array().unwrap().len(), 1);
     let found = world.get("/graphs/default/facts?query=expired%20leases").expect(200).await.json();
     let best = &found["facts"][0];
     assert!(best["content"].as_str().unwrap().contains("expired lease"), "{found}");

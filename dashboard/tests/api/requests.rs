@@ -111,6 +111,9 @@ async fn a_body_of_another_type_no_json_and_one_that_is_too_large_are_told_apart
     let answer = world.post(cancel).json(&json!({ "why": "x" })).expect(422).await;
     assert_eq!(answer.json()["field"], "why");
     world.post(cancel).text("text/plain", "x").expect(415).await;
+    for nothing in ["null", "{}", ""] {
+        world.post(cancel).text("application/json", nothing).expect(404).await;
+    }
     world.post(cancel).text("application/json", r#"{"reason": "a\u0000b"}"#).expect(422).await;
     world.post(cancel).text("application/json", r#"{"reason": "a\\u0000b"}"#).expect(404).await;
 }

@@ -227,6 +227,10 @@ async fn an_admin_makes_shows_and_revokes_tokens_and_it_is_written_down(
     assert_eq!((&done["changed"], &done["token"]["valid"]), (&json!(true), &json!(false)));
     assert_eq!(revoke().expect(200).await.json()["changed"], false);
     world.get("/jobs").token(&secret).expect(401).await;
+    let root = api_token::by_name(world.database().read(), "root").await.unwrap().unwrap().id;
+    let own = world.post(&format!("/tokens/{root}/revoke")).token(&admin).expect(409).await;
+    assert_eq!(own.problem(), "own_token");
+    world.get("/jobs").token(&admin).expect(200).await;
     let unknown = "/tokens/01890a5d-ac96-774b-bcce-b302099a8057";
     world.get(unknown).token(&admin).expect(404).await;
     world.post(&format!("{unknown}/revoke")).token(&admin).expect(404).await;

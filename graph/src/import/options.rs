@@ -3,7 +3,7 @@
 /// How to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// The slug of the graph; it is made when it is not there.
+    /// The slug of the graph; it is made when it is not there. Or the id of one that is there.
     pub graph: String,
     /// The largest file that is taken, in bytes; of a JSONL file, the longest line. 16 MiB unless told otherwise.
     pub most_bytes: u64,

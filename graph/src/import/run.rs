@@ -7,7 +7,7 @@ use std::time::Instant;
 use ackord_entities::database::Database;
 use ackord_entities::graph::{graphs, source};
 use ackord_entities::ids::GraphId;
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -120,6 +120,11 @@ impl Import {
 
     async fn ensure_graph(&self) -> Result<GraphId, ImportError> {
         let name = &self.options.graph;
+        // An id is what everybody else takes for one: as a slug it could never be found again.
+        if let Ok(id) = name.parse::<GraphId>() {
+            let known = graphs::Entity::find_by_id(id).one(self.database.read()).await?;
+            return known.map(|graph| graph.id).ok_or_else(|| ImportError::GraphName { slug: name.clone() });
+        }
         if name.is_empty() || name.len() > 64 || slug(name) != *name {
             return Err(ImportError::GraphName { slug: name.clone() });
         }
