@@ -124,8 +124,8 @@ fn lines(serve: &Serve, filled: &Filled, jobs: usize) -> Vec<Line> {
         ),
     ];
     let of = |connections| {
-        asked.iter().map(move |(name, path)| Line {
-            name: *name,
+        asked.iter().map(move |&(name, ref path)| Line {
+            name,
             path: path.clone(),
             connections,
             rate: Series::default(),
