@@ -29,8 +29,12 @@ pub(super) struct Theme {
     pub(super) runs: Vec<Run>,
 }
 
-/// Takes what begins the text out of `runs`: a definition of the topic if there is one, then what defines or opens each of the first parts.
+/// Takes what begins the text out of `runs`: a definition of the topic if there is one, then what defines or opens each of the first
+/// parts. Where a part is about the topic itself, the text begins with what that says, and there is no other lead.
 pub(super) fn take_lead(runs: &mut Vec<Run>, parts: &Parts, topic: &[String]) -> Vec<Run> {
+    if parts.texts.len() > 1 && parts.texts.iter().any(|part| heading(&part.topic, topic).is_empty()) {
+        return Vec::new();
+    }
     let most = LEAD.min(runs.len().div_ceil(3));
     let mut lead = Vec::new();
     lead.extend(take_best(runs, |run| defines(&run.first().visible, topic)));

@@ -323,7 +323,10 @@ mod tests {
         "In contrast to Listing 13-8, the closure implements one trait.",
         "In contrast to other languages, the closure implements one trait."
     )]
-    #[case("As we’ve seen, the closure implements one trait.", "As is known, the closure implements one trait.")]
+    #[case(
+        "As we’ve seen, the closure implements one trait.",
+        "As is known, the closure implements one trait."
+    )]
     #[case(
         "Drop all tables from the database, then start again.",
         "The command drops all tables from the database."

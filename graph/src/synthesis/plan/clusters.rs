@@ -124,12 +124,7 @@ impl Ties {
 }
 
 /// The centres: each matters for the topic and has little to do with those before.
-fn centres<'a>(
-    nodes: &[&'a GroundNode],
-    ties: &Ties,
-    ground: &Ground,
-    most: usize,
-) -> Vec<&'a GroundNode> {
+fn centres<'a>(nodes: &[&'a GroundNode], ties: &Ties, ground: &Ground, most: usize) -> Vec<&'a GroundNode> {
     let of_topic = topic_terms(&ground.topic);
     let mut free: Vec<&GroundNode> = nodes
         .iter()

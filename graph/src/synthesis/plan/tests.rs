@@ -71,7 +71,8 @@ async fn a_wide_topic_is_divided_into_parts_that_do_not_overlap() {
 async fn the_graph_that_was_asked_is_divided_and_no_other() {
     let test = TestDatabase::sqlite().await;
     let other = import(test.database(), "default", &[("engine.md", ENGINE)]).await;
-    let empty = import(test.database(), "g3", &[("tea.md", "# Tea\n\nGreen tea is brewed with water.\n")]).await;
+    let empty =
+        import(test.database(), "g3", &[("tea.md", "# Tea\n\nGreen tea is brewed with water.\n")]).await;
     let graph = import(test.database(), "g2", &[("engine.md", ENGINE)]).await;
     let plan = plan_of(&test, graph, "Jobs", 0, &[]).await;
     assert_eq!(plan.planning, Planning::Graph, "{plan:#?}");

@@ -25,11 +25,20 @@ pub(super) fn title(topic: &str, names: &[&str], facts: &[Fact]) -> Option<Strin
     {
         candidates.push(telling.clone());
     }
-    if let Some(second) = fit[1..].iter().find(|second| !are_alike(first, second)) {
+    let may_stand_second =
+        |second: &&String| !are_alike(first, second) && (is_plain_word(first) || !is_plain_word(second));
+    if !names_two(first)
+        && let Some(second) = fit[1..].iter().find(|second| may_stand_second(second) && !names_two(second))
+    {
         candidates.push(format!("{first} and {}", lowered(second)));
     }
     candidates.push(first.clone());
     candidates.into_iter().find(|title| coverage::of(&topic_terms(title), facts).enough)
+}
+
+/// `Return values and scope`: with a third it would be a list.
+fn names_two(name: &str) -> bool {
+    name.split_whitespace().any(|word| word == "and" || word == "or")
 }
 
 /// Whether one name says no more than the other.
