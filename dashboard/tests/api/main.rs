@@ -15,3 +15,4 @@ mod progress;
 mod requests;
 mod syntheses;
 mod tokens;
+mod wholes;
