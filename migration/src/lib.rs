@@ -3,7 +3,6 @@
 //! A migration that has been released is never edited; a change of the schema is a new migration. This crate depends on
 //! none of the others, so that an entity may change without changing history.
 
-mod audit;
 mod dialect;
 mod m20261120_000001_queue;
 mod m20261120_000002_graph;
@@ -17,6 +16,7 @@ mod m20261122_000009_outbox_by_kind;
 mod m20261122_000010_super_syntheses;
 mod m20261122_000011_api_tokens;
 mod m20261122_000013_lists;
+mod m20261122_000014_syntheses_in_flight;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -41,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000010_super_syntheses::Migration),
             Box::new(m20261122_000011_api_tokens::Migration),
             Box::new(m20261122_000013_lists::Migration),
+            Box::new(m20261122_000014_syntheses_in_flight::Migration),
         ]
     }
 

@@ -202,8 +202,10 @@ fn points_below(folder: &std::path::Path) -> Vec<String> {
             points.extend(points_below(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let source = std::fs::read_to_string(&path).unwrap();
-            let calls = source.split("fault::point(\"").skip(1);
-            points.extend(calls.filter_map(|rest| rest.split('"').next()).map(ToOwned::to_owned));
+            for call in ["fault::point(\"", "fault::point_of(\""] {
+                let calls = source.split(call).skip(1);
+                points.extend(calls.filter_map(|rest| rest.split('"').next()).map(ToOwned::to_owned));
+            }
         }
     }
     points

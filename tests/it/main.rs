@@ -32,6 +32,7 @@ mod kill_drain;
 mod kill_points;
 mod kill_poison;
 mod kill_random;
+mod kill_texts;
 mod replay;
 mod roles;
 mod servers;

@@ -10,6 +10,8 @@ mod synthesis;
 #[cfg(test)]
 mod trials;
 #[cfg(test)]
+mod unheard;
+#[cfg(test)]
 mod world;
 mod writing;
 

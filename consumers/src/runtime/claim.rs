@@ -68,7 +68,7 @@ impl Flusher {
                 Ok(Claimed::PutOff)
             }
             Step::Claimed { seq, held, started_at } => {
-                fault::point("after_claim_before_ack");
+                fault::point_of("after_claim_before_ack", self.handler.spec().kind);
                 settlements.settle(&[(*tag, Answer::Ack)]);
                 item.expect = Expect::Claim { seq, held };
                 item.message.seq = Some(seq);
@@ -105,7 +105,7 @@ impl Flusher {
         dedup::release(&tx, &[id]).await?;
         guarded(self.handler.accept(turn, &Tx::new(&tx, now))).await?;
         let running = self.mark_running(&tx, &row, now).await?;
-        fault::point("claim_before_commit");
+        fault::point_of("claim_before_commit", self.handler.spec().kind);
         tx.commit().await?;
         self.shared.notices.moved(self.handler.spec().kind, &running, None, now);
         debug!(job.kind = self.handler.spec().kind, job.id = %id, "a job was claimed");

@@ -95,11 +95,11 @@ impl Flusher {
     }
 
     async fn transaction(&self, items: &[Item], mode: Mode) -> Result<Vec<Option<Answer>>, Trouble> {
-        let began = Instant::now();
+        let (began, kind) = (Instant::now(), self.handler.spec().kind);
         let tx = self.shared.database.begin().await?;
         let Rows { fences: rows, ended_ahead, now } = self.lock_rows(&tx, items, mode).await?;
         let held = verify_leases(&tx, items).await?;
-        fault::point("claimed_in_transaction");
+        fault::point_of("claimed_in_transaction", kind);
         let mut desk = Desk::new(self, &tx, now, items.len(), ended_ahead);
         let mut ready = Vec::new();
         for (index, item) in items.iter().enumerate() {
@@ -118,18 +118,18 @@ impl Flusher {
                 }
                 (verdict, _) if item.is_delivery() => desk.not_its_turn(index, item, verdict),
                 _ => {
-                    info!(job.kind = self.handler.spec().kind, job.id = ?item.id, "a late worker's result is dropped");
+                    info!(job.kind = kind, job.id = ?item.id, "a late worker's result is dropped");
                 }
             }
         }
         self.commit_halves(&mut desk, ready, mode).await?;
-        let notices = self.shared.notices.of(self.handler.spec().kind, desk.ledger(), items, now);
+        let notices = self.shared.notices.of(kind, desk.ledger(), items, now);
         let Decided { answers, tally } = desk.write().await?;
-        fault::point("before_commit");
+        fault::point_of("before_commit", kind);
         tx.commit().await.map_err(refused_commit)?;
-        fault::point("after_commit_before_ack");
+        fault::point_of("after_commit_before_ack", kind);
         self.shared.notices.tell(notices);
-        self.shared.meter(self.handler.spec().kind).committed(&tally, items.len(), began.elapsed());
+        self.shared.meter(kind).committed(&tally, items.len(), began.elapsed());
         Ok(answers)
     }
 

@@ -50,9 +50,9 @@ impl Flusher {
         } else {
             item.started = Some(Started::Here(Instant::now()));
         }
-        fault::point("performing");
+        fault::point_of("performing", self.handler.spec().kind);
         item.work = self.perform_held(&mut item, id).await;
-        fault::point("performed");
+        fault::point_of("performed", self.handler.spec().kind);
         Some(item)
     }
 

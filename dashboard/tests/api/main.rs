@@ -16,3 +16,4 @@ mod requests;
 mod states;
 mod syntheses;
 mod tokens;
+mod wholes;

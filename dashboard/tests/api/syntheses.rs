@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::graphs::import;
 use crate::world::World;
 
-const LEASES: &str = "\
+pub(crate) const LEASES: &str = "\
 # Leases
 
 A lease is an exclusive claim on a key that ends by itself. The sweeper puts back the job of an expired lease.

@@ -5,6 +5,7 @@
 
 mod again;
 mod listing;
+mod unheard;
 
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
@@ -18,6 +19,7 @@ pub use again::{
     Combined, assign, await_combining, begin_combining, end_combining, lock, remove, reopen, set_visibility,
 };
 pub use listing::{Filter, Seen, list};
+pub use unheard::{Unheard, unheard};
 
 /// One synthesis.
 #[sea_orm::model]

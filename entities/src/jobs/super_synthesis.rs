@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{LINE, at_most, between, line};
-use super::synthesis::{self, BUDGET, NAME, STARTING_NODES, TOPIC, WORDS};
+use super::synthesis::{self, BUDGET, NAME, STARTING_NODES, TOPIC, WORDS, check_asker, check_text};
 use super::{Invalid, Job, Synthesis, Visibility};
 use crate::ids::{NodeId, SynthesisId};
 
@@ -135,19 +135,13 @@ impl Job for SuperSynthesis {
 
     fn validate(&self) -> Result<(), Invalid> {
         line("topic", &self.topic, TOPIC)?;
-        line("graph", &self.graph, NAME)?;
-        if let Some(creator) = &self.creator_id {
-            line("creator_id", creator, NAME)?;
-        }
+        check_asker(&self.graph, self.creator_id.as_deref())?;
         at_most("sub_configs", &self.sub_configs, PARTS)?;
         at_most("existing_synthesis_ids", &self.existing_synthesis_ids, PARTS)?;
         between("scope_count", self.scope_count, &SCOPES)?;
         self.sub_configs.iter().enumerate().try_for_each(|(index, part)| {
-            let field = |name: &str| format!("sub_configs[{index}].{name}");
-            line(&field("topic"), &part.topic, TOPIC)?;
-            at_most(&field("starting_node_ids"), &part.starting_node_ids, STARTING_NODES)?;
-            between(&field("exploration_budget"), part.exploration_budget, &BUDGET)?;
-            between(&field("max_words"), part.max_words, &WORDS)
+            let (nodes, budget, words) = (&part.starting_node_ids, part.exploration_budget, part.max_words);
+            check_text(&format!("sub_configs[{index}]."), &part.topic, nodes, budget, words)
         })
     }
 }

@@ -82,6 +82,27 @@ pub(super) fn default_words() -> u32 {
     500
 }
 
+/// Where a text is asked for, and by whom.
+pub(super) fn check_asker(graph: &str, creator: Option<&str>) -> Result<(), Invalid> {
+    line("graph", graph, NAME)?;
+    creator.map_or(Ok(()), |creator| line("creator_id", creator, NAME))
+}
+
+/// One text: what it is about and how far it may go. `within` stands before the names of its fields.
+pub(super) fn check_text(
+    within: &str,
+    topic: &str,
+    starting_nodes: &[NodeId],
+    budget: u32,
+    words: u32,
+) -> Result<(), Invalid> {
+    let field = |name: &str| format!("{within}{name}");
+    line(&field("topic"), topic, TOPIC)?;
+    at_most(&field("starting_node_ids"), starting_nodes, STARTING_NODES)?;
+    between(&field("exploration_budget"), budget, &BUDGET)?;
+    between(&field("max_words"), words, &WORDS)
+}
+
 impl Synthesis {
     /// A synthesis about `topic` in the default graph, with all defaults.
     pub fn about(topic: impl Into<String>) -> Self {
@@ -123,14 +144,9 @@ impl Job for Synthesis {
     }
 
     fn validate(&self) -> Result<(), Invalid> {
-        line("topic", &self.topic, TOPIC)?;
-        line("graph", &self.graph, NAME)?;
-        if let Some(creator) = &self.creator_id {
-            line("creator_id", creator, NAME)?;
-        }
-        at_most("starting_node_ids", &self.starting_node_ids, STARTING_NODES)?;
-        between("exploration_budget", self.exploration_budget, &BUDGET)?;
-        between("max_words", self.max_words, &WORDS)
+        check_asker(&self.graph, self.creator_id.as_deref())?;
+        let (nodes, budget, words) = (&self.starting_node_ids, self.exploration_budget, self.max_words);
+        check_text("", &self.topic, nodes, budget, words)
     }
 }
 

@@ -61,11 +61,7 @@ const CLEANED_UP: [&str; 4] = ["doomed", "poison", "poison-commit", "poison-long
 /// # Errors
 /// Whatever the database answers.
 pub async fn audit(database: &Database) -> Result<Audit, DbErr> {
-    // One snapshot: a worker goes on meanwhile, and a job that ends between two looks would seem to leave its message behind.
-    let database = &database.read().begin().await?;
-    if database.get_database_backend() == DbBackend::Postgres {
-        database.execute_unprepared("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
-    }
+    let database = &snapshot(database).await?;
     let mut audit = Audit {
         outbox: count(database, "SELECT count(*) FROM outbox").await?,
         leases: count(database, "SELECT count(*) FROM leases WHERE owner IS NOT NULL").await?,
@@ -105,6 +101,15 @@ pub async fn audit(database: &Database) -> Result<Audit, DbErr> {
         audit.kinds.entry(job.kind.clone()).or_default().note(job);
     }
     Ok(audit)
+}
+
+/// One snapshot: a worker goes on meanwhile, and a job that ends between two looks would seem to leave its message behind.
+pub(crate) async fn snapshot(database: &Database) -> Result<DatabaseTransaction, DbErr> {
+    let snapshot = database.read().begin().await?;
+    if snapshot.get_database_backend() == DbBackend::Postgres {
+        snapshot.execute_unprepared("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+    }
+    Ok(snapshot)
 }
 
 const JOBS: &str = "SELECT jobs.id, jobs.kind, jobs.state, jobs.parent_id IS NOT NULL, \

@@ -10,8 +10,9 @@ use clap::{Args, Parser, Subcommand};
 use sea_orm::DbErr;
 
 use crate::publish::PublishArgs;
+use crate::texts::SuperArgs;
 use crate::up::UpArgs;
-use crate::{audit, effects, publish, up};
+use crate::{audit, effects, publish, texts, up};
 
 #[derive(Debug, Parser)]
 #[command(name = "testbed")]
@@ -50,6 +51,28 @@ enum Command {
     },
     /// Prints what became of the jobs, as JSON.
     Audit {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Imports documents and asks for a super-synthesis about them.
+    Super {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        args: SuperArgs,
+    },
+    /// Imports the documents that were missing.
+    Learn {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Has every failed part written again.
+    Again {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Prints what became of the super-syntheses, as JSON.
+    Texts {
         #[command(flatten)]
         place: Place,
     },
@@ -95,7 +118,11 @@ impl Command {
         let (Self::Prepare { place }
         | Self::Up { place, .. }
         | Self::Publish { place, .. }
-        | Self::Audit { place }) = self;
+        | Self::Audit { place }
+        | Self::Super { place, .. }
+        | Self::Learn { place }
+        | Self::Again { place }
+        | Self::Texts { place }) = self;
         (!place.is_url()).then(|| place.database.clone().into())
     }
 }
@@ -126,6 +153,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Publish { place, args } => publish::run(&open(&place, false).await?, &args).await,
         Command::Audit { place } => {
             let audit = audit::audit(&open(&place, false).await?).await?;
+            println!("{}", serde_json::to_string(&audit)?);
+            Ok(())
+        }
+        Command::Super { place, args } => texts::ask(&open(&place, false).await?, &args).await,
+        Command::Learn { place } => texts::learn(&open(&place, false).await?).await,
+        Command::Again { place } => texts::again(&open(&place, false).await?).await,
+        Command::Texts { place } => {
+            let audit = texts::audit(&open(&place, false).await?).await?;
             println!("{}", serde_json::to_string(&audit)?);
             Ok(())
         }

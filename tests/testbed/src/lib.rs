@@ -1,5 +1,6 @@
 //! A small program on the engine, for tests that kill it: [`up`] is a worker like `ackord up`, [`publish`] a publisher in a
-//! process of its own, [`audit`] looks afterwards whether every job had its effect once. The kinds are in [`kinds`].
+//! process of its own, [`audit`] looks afterwards whether every job had its effect once. The kinds are in [`kinds`];
+//! [`texts`] adds those of `ackord` that write texts.
 
 pub mod audit;
 pub mod cli;
@@ -7,4 +8,5 @@ pub mod effects;
 pub mod kinds;
 pub mod presence;
 pub mod publish;
+pub mod texts;
 pub mod up;

@@ -1,5 +1,6 @@
 //! `testbed up`: what `ackord up` puts together, with the kinds of this program.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use ackord_consumers::worker::{Worker, WorkerOptions};
 use ackord_entities::database::{Database, Location};
+use ackord_entities::jobs::{Job as _, Recombination, Regeneration, SuperSynthesis, Synthesis};
 use ackord_entities::queue::lease;
 use ackord_producer::Doorbell;
 use ackord_producer::broker::topology::Topology;
@@ -24,6 +26,7 @@ use tracing::{info, warn};
 
 use crate::kinds::registry;
 use crate::presence;
+use crate::texts::with_texts;
 
 /// How often `--until-quiet` looks.
 const LOOK: Duration = Duration::from_millis(10);
@@ -34,6 +37,12 @@ pub struct UpArgs {
     /// Drain and end as soon as every job has ended.
     #[arg(long)]
     until_quiet: bool,
+    /// Run the kinds of texts too.
+    #[arg(long)]
+    texts: bool,
+    /// One job of each kind of text at a time.
+    #[arg(long, requires = "texts")]
+    narrow: bool,
     /// How long a drain lets slow halves go on, in milliseconds.
     #[arg(long, default_value_t = 5_000)]
     grace: u64,
@@ -79,7 +88,7 @@ pub fn take_lock(database: &Database) -> anyhow::Result<Option<File>> {
 /// # Errors
 /// Whatever cannot start, and a task that ends before it was told to.
 pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
-    let registry = registry();
+    let registry = if args.texts { with_texts(registry()) } else { registry() };
     let topology = Topology::of(&registry.catalogue());
     let doorbell = Doorbell::default();
     let broker = open_broker(args).await?;
@@ -105,6 +114,7 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
     let options = WorkerOptions {
         grace: Duration::from_millis(args.grace),
         lease: Duration::from_millis(args.lease),
+        concurrency: if args.narrow { one_of_each() } else { BTreeMap::new() },
         in_flight_file: file.as_deref().map(|file| beside(file, "in-flight")),
         ..WorkerOptions::default()
     };
@@ -145,6 +155,11 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
         ended?;
     }
     Ok(())
+}
+
+fn one_of_each() -> BTreeMap<String, usize> {
+    let kinds = [Recombination::KIND, Regeneration::KIND, SuperSynthesis::KIND, Synthesis::KIND];
+    kinds.into_iter().map(|kind| (kind.to_owned(), 1)).collect()
 }
 
 async fn open_broker(args: &UpArgs) -> anyhow::Result<Arc<dyn Broker>> {

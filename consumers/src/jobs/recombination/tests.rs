@@ -7,21 +7,24 @@ use ackord_entities::envelope::Message;
 use ackord_entities::graph::node::Visibility;
 use ackord_entities::graph::synthesis::State;
 use ackord_entities::graph::synthesis_link::Part;
-use ackord_entities::graph::{synthesis_link, synthesis_version};
+use ackord_entities::graph::{synthesis_link, synthesis_part_read, synthesis_version};
 use ackord_entities::ids::{JobId, SynthesisId};
 use ackord_entities::jobs::{Job, Regeneration, SuperSynthesis, Synthesis};
 use ackord_entities::queue::state::JobState;
-use ackord_graph::synthesis::{Parts, Written};
+use ackord_graph::synthesis::{ExtractiveProducer, Parts, Written};
 use ackord_producer::Publish;
+use ackord_producer::broker::Broker;
 use ackord_producer::syntheses::remove;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Statement};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::jobs::world::{GLACIERS, World, about, import, planned, registry};
-use crate::jobs::writing::give_up;
+use crate::jobs::writing::{give_up, keep, write};
 use crate::testing::{StageOptions, eventually};
+use crate::worker::{Worker, WorkerOptions};
 
 /// Fails as often as it is told, then combines as the default does. Says when it is asked, and may be held.
 #[derive(Debug, Default)]
@@ -130,12 +133,76 @@ async fn several_parts_that_are_written_again_are_combined_together(
 
     let row = world.row(id).await;
     assert_eq!(row.state, State::Completed, "{:?}", row.error_message);
+    let first = synthesis_part_read::of(world.stage.database.read(), id, 1).await.unwrap();
+    let first: Vec<Option<i32>> = first.into_iter().map(|part| part.sub_version).collect();
+    assert_eq!(
+        first,
+        [Some(1), None, None],
+        "a version notes what it has read, not what there was in the end"
+    );
     let read = world.read(id).await;
     assert!(
         read.iter().all(|(_, version)| *version == Some(1)) && read.len() == 3,
         "the last has read all: {read:?}"
     );
     assert_eq!(world.jobs_of(Recombination::KIND).await.len(), before + 2);
+    world.stage.stop().await;
+}
+
+/// How many messages wait for a lease that somebody has.
+async fn waiting_for_a_lease(database: &Database) -> i64 {
+    let sql = "SELECT count(*) FROM outbox WHERE waits_for IS NOT NULL";
+    let row = database.read().query_one_raw(Statement::from_string(database.backend(), sql)).await.unwrap();
+    row.unwrap().try_get_by_index(0).unwrap()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_workers_one_combines_a_whole_and_the_other_waits(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some((mut world, combiner)) = unsteady(backend).await else { return };
+    let topics = ["Leases", "The outbox", "Expired leases", "Refused messages"];
+    for topic in topics {
+        world.writer.fail(topic);
+    }
+    world.stage.start(StageOptions::default());
+    let stop = CancellationToken::new();
+    let handler = RecombinationHandler::new(Arc::clone(&combiner) as Arc<dyn Combiner>);
+    let other = Worker::new(
+        world.stage.database.clone(),
+        Arc::clone(&world.stage.broker) as Arc<dyn Broker>,
+        registry(&world.writer).with(handler),
+        world.stage.doorbell.clone(),
+        WorkerOptions { name: "another".to_owned(), ..StageOptions::default().worker },
+    );
+    let other = tokio::spawn(other.unwrap().run(stop.clone()));
+    let (id, _) = world.ask_super(&about(&topics)).await;
+    world.quiet().await;
+    for topic in topics {
+        world.writer.heal(topic);
+    }
+    combiner.hold.store(1, Ordering::SeqCst);
+    let before = world.jobs_of(Recombination::KIND).await.len();
+    world.regenerate(world.part(id, "Leases").await.sub_id).await.unwrap();
+    combiner.asked.notified().await;
+    for topic in &topics[1..] {
+        let job = world.regenerate(world.part(id, topic).await.sub_id).await.unwrap().job;
+        assert_eq!(world.stage.ended(job).await.state, JobState::Succeeded);
+    }
+    eventually("the next combination has come to a worker, and waits", async || {
+        (waiting_for_a_lease(&world.stage.database).await == 1).then_some(())
+    })
+    .await;
+    let states: Vec<JobState> =
+        world.jobs_of(Recombination::KIND).await[before..].iter().map(|job| job.state).collect();
+    assert_eq!(states, [JobState::Running, JobState::Pending], "one runs, one waits for all three");
+    combiner.go.notify_one();
+    world.quiet().await;
+    assert_eq!((world.row(id).await.state, world.is_stale(id).await), (State::Completed, false));
+    assert_eq!(world.jobs_of(Recombination::KIND).await.len(), before + 2);
+    stop.cancel();
+    other.await.unwrap();
     world.stage.stop().await;
 }
 
@@ -284,6 +351,45 @@ fn message<J: Job>(job: JobId, payload: &J) -> Message {
         body: serde_json::to_vec(payload).unwrap().into(),
         ..Message::default()
     }
+}
+
+/// Gives the failed `part` a text, as its worker would.
+async fn write_by_hand(database: &Database, part: &Part) {
+    let job = JobId::new();
+    let composed = write(database.read(), &ExtractiveProducer, &Synthesis::about("Leases")).await.unwrap();
+    let tx = database.begin().await.unwrap();
+    let now = database.clock().now(&tx).await.unwrap();
+    domain::start(&tx, part.sub_id, job, now).await.unwrap().unwrap();
+    keep(part.sub_id, job, &composed, &Publish::at(now), &Tx::new(&tx, now)).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn who_asks_for_a_combination_that_is_called_off_before_it_began_gets_another(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(mut world) = World::new(backend).await else { return };
+    let database = world.stage.database.clone();
+    let id = planned(&database, &about(&["Leases", "The outbox"]), JobId::new()).await;
+    let parts = world.parts(id).await;
+    for part in &parts {
+        end(&database, part).await.commit().await.unwrap();
+        world.cancel(part.job_id.unwrap()).await;
+    }
+    let first = world.row(id).await.job_id.unwrap();
+    world.cancel(first).await;
+    // A part is there now. It finds the combination that is about to be called off.
+    write_by_hand(&database, &parts[0]).await;
+    assert_eq!(world.jobs_of(Recombination::KIND).await.len(), 1);
+    world.stage.start(StageOptions::default());
+    world.quiet().await;
+    let row = world.row(id).await;
+    assert_eq!((row.state, row.current_version), (State::Partial, Some(1)), "{:?}", row.error_message);
+    let states: Vec<JobState> =
+        world.jobs_of(Recombination::KIND).await.iter().map(|job| job.state).collect();
+    assert_eq!(states, [JobState::Cancelled, JobState::Succeeded]);
+    world.stage.stop().await;
 }
 
 #[rstest]

@@ -28,7 +28,9 @@ pub(super) fn compose(parts: &Parts, lead: &[Run], mut themes: Vec<Theme>, confl
     let mut text = Text::of(parts);
     text.paragraphs(lead);
     for theme in themes.iter().filter(|theme| !theme.runs.is_empty()) {
-        text.heading(&theme.heading);
+        if !theme.heading.is_empty() {
+            text.heading(&theme.heading);
+        }
         text.paragraphs(&theme.runs);
     }
     if !conflicts.is_empty() {

@@ -10,7 +10,7 @@ use ackord_entities::ids::NodeId;
 use super::Parts;
 use super::merge::Run;
 use crate::search::topic_terms;
-use crate::synthesis::extractive::{defines, presentable};
+use crate::synthesis::extractive::{defines, is_plain_word, presentable};
 use crate::text::terms_of;
 
 /// Runs that begin the text, at most: one of each of the first parts.
@@ -20,18 +20,21 @@ const MOST_ACROSS: usize = 2;
 /// Runs that such a heading needs under it, and the share of all that it may have at most.
 const FEWEST: usize = 3;
 const WIDEST: f64 = 0.25;
-/// A name of one word rather tells what things are than what is told about them.
-const ONE_WORD: f64 = 0.6;
 
 /// A heading and what stands under it.
 #[derive(Debug)]
 pub(super) struct Theme {
+    /// Empty for what a part about the topic itself says: it stands under the title.
     pub(super) heading: String,
     pub(super) runs: Vec<Run>,
 }
 
-/// Takes what begins the text out of `runs`: a definition of the topic if there is one, then what defines or opens each of the first parts.
+/// Takes what begins the text out of `runs`: a definition of the topic if there is one, then what defines or opens each of the first
+/// parts. Where a part is about the topic itself, the text begins with what that says, and there is no other lead.
 pub(super) fn take_lead(runs: &mut Vec<Run>, parts: &Parts, topic: &[String]) -> Vec<Run> {
+    if parts.texts.len() > 1 && parts.texts.iter().any(|part| heading(&part.topic, topic).is_empty()) {
+        return Vec::new();
+    }
     let most = LEAD.min(runs.len().div_ceil(3));
     let mut lead = Vec::new();
     lead.extend(take_best(runs, |run| defines(&run.first().visible, topic)));
@@ -73,8 +76,11 @@ pub(super) fn themes(runs: Vec<Run>, parts: &Parts, topic: &[String]) -> Vec<The
     for run in rest {
         sections[home(&run, &abouts, &names)].runs.push(run);
     }
+    let about = |heading: &str| if heading.is_empty() { topic.to_vec() } else { terms_of(heading) };
     across.sort_by(|left, right| weight(&right.runs).total_cmp(&weight(&left.runs)));
     let mut all: Vec<Theme> = Vec::new();
+    // What has no heading comes before the headings.
+    sections.sort_by_key(|section| !section.heading.is_empty());
     for theme in sections.into_iter().chain(across).filter(|theme| !theme.runs.is_empty()) {
         // Two parts of one name are one section.
         match all.iter_mut().find(|known| known.heading == theme.heading) {
@@ -83,13 +89,17 @@ pub(super) fn themes(runs: Vec<Run>, parts: &Parts, topic: &[String]) -> Vec<The
         }
     }
     for theme in &mut all {
-        in_reading_order(&mut theme.runs, &terms_of(&theme.heading));
+        in_reading_order(&mut theme.runs, &about(&theme.heading));
     }
     all
 }
 
-/// A part's topic as a heading; one that is fit for none stays as it is, on one line.
+/// A part's topic as a heading; one that is fit for none stays as it is, on one line. One that says no more than the topic is none.
 fn heading(about: &str, topic: &[String]) -> String {
+    let stems = terms_of(about);
+    if !stems.is_empty() && stems.iter().all(|stem| topic.contains(stem)) {
+        return String::new();
+    }
     presentable(about, topic).unwrap_or_else(|| about.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
@@ -162,12 +172,14 @@ fn candidates(
             let nodes = statement.nodes.iter().filter_map(|id| names.get(id)).map(|name| (*name, 1.0));
             let heading = statement.heading.as_deref().map(|heading| (heading, 1.2));
             for (name, worth) in nodes.chain(heading) {
-                let Some(heading) = presentable(name, topic) else { continue };
+                // A plain word rather tells what things are than what is told about them.
+                let Some(heading) = presentable(name, topic).filter(|heading| !is_plain_word(heading)) else {
+                    continue;
+                };
                 let stems: BTreeSet<String> = terms_of(&heading).into_iter().collect();
                 if abouts.iter().any(|about| stems.is_subset(about)) {
                     continue;
                 }
-                let worth = if stems.len() == 1 { worth * ONE_WORD } else { worth };
                 let candidate = found.entry(stems.into_iter().collect()).or_insert_with(|| Candidate {
                     heading,
                     runs: BTreeSet::new(),

@@ -9,7 +9,7 @@ const SHORTEST_SENTENCE: usize = 5;
 ///
 /// Line by line: a blank line or a horizontal rule ends a paragraph; a heading longer than 3 characters is a sentence; a
 /// list item longer than 5 is one; all other lines join to a paragraph, which splits after `.`, `!` or `?` where white
-/// space and a capital, `[` or a quotation mark follow. Pieces of 5 characters or fewer are left out. A no-break space is
+/// space and a capital, `[` or a quotation mark follow; behind a citation (`[1](/facts/..).`) whatever follows. Pieces of 5 characters or fewer are left out. A no-break space is
 /// not white space here, so a writer can keep `e.g. Postgres` together with one.
 #[must_use]
 pub fn split(markdown: &str) -> Vec<String> {
@@ -41,7 +41,7 @@ pub fn split(markdown: &str) -> Vec<String> {
 /// Where `paragraph` splits: the byte offsets of the white space behind each sentence but the last.
 pub(crate) fn breaks(paragraph: &str) -> Vec<usize> {
     let mut found = Vec::new();
-    let mut after_stop = false;
+    let (mut after_stop, mut after_citation) = (false, false);
     let mut space = None;
     for (offset, character) in paragraph.char_indices() {
         match character {
@@ -50,11 +50,12 @@ pub(crate) fn breaks(paragraph: &str) -> Vec<usize> {
             }
             _ => {
                 if let Some(at) = space.take()
-                    && opens_a_sentence(character)
+                    && (opens_a_sentence(character) || after_citation)
                 {
                     found.push(at);
                 }
                 after_stop = matches!(character, '.' | '!' | '?');
+                after_citation = after_stop && ends_with_citation(&paragraph[..offset]);
             }
         }
     }
@@ -105,6 +106,13 @@ fn list_item(line: &str) -> Option<&str> {
     rest.starts_with([' ', '\t']).then(|| rest.trim())
 }
 
+/// A citation stands in the sentence that it belongs to, right before its stop.
+fn ends_with_citation(text: &str) -> bool {
+    let Some(text) = text.strip_suffix(')') else { return false };
+    let link = text.rfind("](/facts/");
+    link.is_some_and(|at| !text[at..].contains([')', ' ']))
+}
+
 fn opens_a_sentence(character: char) -> bool {
     character.is_uppercase() || matches!(character, '[' | '"' | '\'' | '“' | '‘' | '«' | '„')
 }
@@ -147,6 +155,16 @@ mod tests {
                 "“Curly” end."
             ]
         );
+    }
+
+    #[test]
+    fn a_stop_behind_a_citation_ends_a_sentence_whatever_follows() {
+        let text = "Health is said [1](/facts/a). suspects.rs knows of it [1](/facts/b). (see [it](/nodes/c). more) \
+                    e.g. this [2](/facts/d)! 3 more";
+        let sentences = split(text);
+        assert_eq!(sentences[0], "Health is said [1](/facts/a).");
+        assert_eq!(sentences[1], "suspects.rs knows of it [1](/facts/b).");
+        assert_eq!((sentences.len(), sentences[3].as_str()), (4, "3 more"), "{sentences:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use ackord_entities::ids::SourceId;
 use super::inline::{Citation, cite};
 use super::themes::Theme;
 use super::units::{Sentence, Unit, place};
+use super::wording::CLAUSES;
 use crate::text::terms_of;
 
 /// Units in the paragraph that answers the topic.
@@ -35,6 +36,10 @@ pub(super) fn take_lead(chosen: &mut Vec<Unit>, sentences: &[Sentence<'_>], topi
 /// How much a sentence looks like a definition of the topic: 0 not at all, 1 of all of it.
 pub(in crate::synthesis) fn defines(text: &str, topic: &[String]) -> f64 {
     let all: Vec<&str> = text.split_whitespace().take(DEFINES_EARLY).collect();
+    // `If the stream is a file, ..` says when, not what.
+    if all.first().is_some_and(|first| CLAUSES.has(&first.to_lowercase())) {
+        return 0.0;
+    }
     let Some(verb) = all.iter().position(|word| DEFINING.contains(word)) else { return 0.0 };
     let subject = terms_of(&all[..verb].join(" "));
     let of_topic = subject.iter().filter(|stem| topic.contains(stem)).count();
@@ -43,7 +48,17 @@ pub(in crate::synthesis) fn defines(text: &str, topic: &[String]) -> f64 {
     }
     #[allow(clippy::cast_precision_loss, reason = "few words")]
     let share = of_topic as f64 / topic.len() as f64;
-    if subject.len() > of_topic { share * 0.5 } else { share }
+    let share = if subject.len() > of_topic { share * 0.5 } else { share };
+    if all.get(verb + 1).is_some_and(|word| tells_a_deed(word)) { share * 0.25 } else { share }
+}
+
+/// Behind `is`: what is done to a thing (`is moved out`, `is not freed`), not what it is.
+fn tells_a_deed(word: &str) -> bool {
+    let word = word.to_lowercase();
+    matches!(
+        word.as_str(),
+        "not" | "never" | "also" | "then" | "done" | "made" | "written" | "given" | "taken"
+    ) || (word.len() > 4 && (word.ends_with("ed") || word.ends_with("ing")))
 }
 
 /// The text: the lead, what belongs under no heading, and the themes.
@@ -140,4 +155,26 @@ fn passages<'a>(
 
 fn stand_close(before: &Sentence<'_>, behind: &Sentence<'_>) -> bool {
     before.fact.source.id == behind.fact.source.id && before.fact.headings == behind.fact.headings
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::search::topic_terms;
+
+    #[rstest]
+    #[case::of_all_of_it("A stream is a row of events.", 1.0)]
+    #[case::of_more("A byte stream is a row of bytes.", 0.5)]
+    #[case::what_is_done("The stream is paused by its reader.", 0.25)]
+    #[case::when("If the stream is a file, it is read at once.", 0.0)]
+    #[case::of_something_else("A file is a row of bytes.", 0.0)]
+    fn a_definition_says_what_a_thing_is(#[case] text: &str, #[case] share: f64) {
+        assert!(
+            (defines(text, &topic_terms("streams")) - share).abs() < f64::EPSILON,
+            "{}",
+            defines(text, &topic_terms("streams"))
+        );
+    }
 }

@@ -10,7 +10,7 @@ mod wording;
 pub(super) use compose::defines;
 pub(super) use inline::{Citation, cite_markdown, escape as escape_markdown};
 pub(super) use quality::leans;
-pub(super) use themes::heading_of as presentable;
+pub(super) use themes::{heading_of as presentable, is_plain_word};
 
 use super::brief::{Brief, NoText, TextProducer, Written};
 use crate::search::topic_terms;

@@ -117,9 +117,10 @@ fn is_balanced(text: &str) -> bool {
 }
 
 fn by_wording(lower: &str, words: &[&str]) -> f64 {
-    let bare: Vec<String> = words.iter().map(|word| bare(word)).collect();
+    let bare: Vec<String> = words.iter().map(|word| bare(word).replace('’', "'")).collect();
     let mut score = 1.0;
     if POINTING.iter().any(|phrase| has_phrase(lower, phrase))
+        || points_at_a_number(&bare)
         || lower.trim_end_matches(['.', '!']).ends_with(" here")
     {
         score *= 0.3;
@@ -156,6 +157,13 @@ fn by_wording(lower: &str, words: &[&str]) -> f64 {
         score *= 0.7;
     }
     score
+}
+
+/// `Listing 13-8`, `chapter 4`: a place in the document that it comes from.
+fn points_at_a_number(words: &[String]) -> bool {
+    let places = ["appendix", "chapter", "example", "figure", "listing", "section", "step", "table"];
+    let starts_with_digit = |word: &String| word.starts_with(|first: char| first.is_ascii_digit());
+    words.windows(2).any(|pair| places.contains(&pair[0].as_str()) && starts_with_digit(&pair[1]))
 }
 
 /// Whether the words, bare and in lower case, make a sentence rather than a title. A guess by the neighbours of each word.
@@ -311,6 +319,14 @@ mod tests {
         "The crate has asynchronous TCP and UDP sockets."
     )]
     #[case("You can find a complete example of it here.", "The guide contains a complete example of it.")]
+    #[case(
+        "In contrast to Listing 13-8, the closure implements one trait.",
+        "In contrast to other languages, the closure implements one trait."
+    )]
+    #[case(
+        "As we’ve seen, the closure implements one trait.",
+        "As is known, the closure implements one trait."
+    )]
     #[case(
         "Drop all tables from the database, then start again.",
         "The command drops all tables from the database."

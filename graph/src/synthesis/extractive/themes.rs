@@ -16,6 +16,8 @@ const FEWEST_UNITS: usize = 2;
 const SHORT_TEXT: usize = 5;
 /// A unit joins the theme that has one this much like it.
 const ALIKE: f64 = 0.2;
+/// A plain word says little as a heading: what it brings together counts for less.
+const PLAIN_WORD: f64 = 0.35;
 /// Words of a heading that means something only where it stands.
 const SPEAKING: &[&str] = &["i", "it", "my", "our", "that", "these", "this", "us", "we", "you", "your"];
 /// Headings that say nothing once they stand in another text.
@@ -180,7 +182,13 @@ fn presentable(name: &str, topic: &[String], worth: f64) -> Option<(Vec<String>,
     if generic || numeric || speaks || !says_more {
         return None;
     }
+    let worth = if is_plain_word(text) { worth * PLAIN_WORD } else { worth };
     Some((stems, capitalised(text), worth))
+}
+
+/// One word of everyday language (`Row`, `kind`), no name: that has a capital inside, a digit or a mark (`RefCell`, `HTTP/2`).
+pub(in crate::synthesis) fn is_plain_word(heading: &str) -> bool {
+    heading.chars().all(char::is_alphabetic) && !heading.chars().skip(1).any(char::is_uppercase)
 }
 
 /// `name` in its form as a heading of a text about `topic`, if it can be one.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use ackord_entities::ids::{FactId, SourceId};
 
+use super::compose::defines;
 use super::quality::{Fitness, fitness};
 use crate::synthesis::brief::{Brief, ScoredFact};
 use crate::synthesis::document::Bag;
@@ -52,7 +53,8 @@ pub(super) fn sentences<'a>(brief: &'a Brief, topic: &[String]) -> Vec<Sentence<
         let text = &scored.fact.text;
         Some(Sentence {
             fact: &scored.fact,
-            value: scored.score * share,
+            // What the topic is must not be crowded out by what is told about it.
+            value: scored.score * share * (1.0 + defines(text, topic)),
             fitness,
             words: text.split_whitespace().count(),
             bag: Bag::without(text, topic),

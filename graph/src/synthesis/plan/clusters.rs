@@ -9,8 +9,10 @@ use super::ground::{Ground, GroundNode};
 use super::titles::{are_alike, title};
 use super::{FEWEST, ScopePlanner};
 use crate::search::topic_terms;
+use crate::synthesis::coverage;
 use crate::synthesis::extractive::presentable;
 use crate::synthesis::material::Fact;
+use crate::text::terms_of;
 
 /// A node that more than this share of the facts mention is what all of it is about.
 const EVERYWHERE: f64 = 0.6;
@@ -44,20 +46,43 @@ impl ScopePlanner for GraphPlanner {
         if ground.facts.is_empty() {
             return Err("the graph holds no facts about the topic".to_owned());
         }
-        let nodes = dividing(ground);
+        let (own, others): (Vec<&GroundNode>, Vec<&GroundNode>) =
+            ground.nodes.iter().partition(|node| is_topic(ground, node));
+        let overview = overview(ground, &own);
+        let nodes = dividing(ground, others);
         let ties = Ties::of(ground, &nodes);
-        let centres = centres(&nodes, &ties, ground);
+        let most = *ground.wanted.end() - overview.iter().len();
+        let centres = centres(&nodes, &ties, ground, most);
         let clusters = clusters(&nodes, &centres, &ties);
-        Ok(clusters.into_iter().filter_map(|cluster| part(ground, &cluster)).collect())
+        Ok(overview.into_iter().chain(clusters.iter().filter_map(|cluster| part(ground, cluster))).collect())
     }
 }
 
+/// Whether the node says no more than the topic: it divides nothing.
+fn is_topic(ground: &Ground, node: &GroundNode) -> bool {
+    let topic = topic_terms(&ground.topic);
+    terms_of(&node.node.name).iter().all(|stem| topic.contains(stem))
+}
+
+/// The part about the topic itself: what it is stands in no other part. None if it is covered, or the graph has no node for it.
+fn overview(ground: &Ground, own: &[&GroundNode]) -> Option<SubConfig> {
+    let facts: Vec<Fact> = ground.facts.iter().map(|(fact, _)| fact.clone()).collect();
+    let enough = coverage::of(&topic_terms(&ground.topic), &facts).enough;
+    let named = own.iter().filter(|node| !terms_of(&node.node.name).is_empty());
+    let starting: Vec<NodeId> = named.map(|node| node.node.id).collect();
+    (enough && !starting.is_empty()).then(|| SubConfig {
+        starting_node_ids: starting,
+        exploration_budget: AROUND,
+        ..SubConfig::about(&ground.topic)
+    })
+}
+
 /// The nodes that tell parts of the topic apart.
-fn dividing(ground: &Ground) -> Vec<&GroundNode> {
+fn dividing<'a>(ground: &Ground, nodes: Vec<&'a GroundNode>) -> Vec<&'a GroundNode> {
     #[allow(clippy::cast_precision_loss, reason = "counts of facts")]
     let share = |node: &GroundNode| node.facts as f64 / ground.facts.len() as f64;
     let small = ground.facts.len() < 10;
-    ground.nodes.iter().filter(|node| small || share(node) <= EVERYWHERE).collect()
+    nodes.into_iter().filter(|node| small || share(node) <= EVERYWHERE).collect()
 }
 
 /// How much two nodes have to do with each other, 0 to about 1.
@@ -99,7 +124,7 @@ impl Ties {
 }
 
 /// The centres: each matters for the topic and has little to do with those before.
-fn centres<'a>(nodes: &[&'a GroundNode], ties: &Ties, ground: &Ground) -> Vec<&'a GroundNode> {
+fn centres<'a>(nodes: &[&'a GroundNode], ties: &Ties, ground: &Ground, most: usize) -> Vec<&'a GroundNode> {
     let of_topic = topic_terms(&ground.topic);
     let mut free: Vec<&GroundNode> = nodes
         .iter()
@@ -107,7 +132,7 @@ fn centres<'a>(nodes: &[&'a GroundNode], ties: &Ties, ground: &Ground) -> Vec<&'
         .filter(|node| node.facts >= LEAST_FACTS && presentable(&node.node.name, &of_topic).is_some())
         .collect();
     let mut centres: Vec<&GroundNode> = Vec::new();
-    while centres.len() < *ground.wanted.end() {
+    while centres.len() < most {
         let worth = |node: &GroundNode| {
             let nearest = centres.iter().map(|centre| ties.between(node, centre)).fold(0.0, f64::max);
             node.weight * (1.0 - nearest)
@@ -117,7 +142,7 @@ fn centres<'a>(nodes: &[&'a GroundNode], ties: &Ties, ground: &Ground) -> Vec<&'
         });
         let Some((index, _)) = best else { break };
         let value = worth(free[index]);
-        let enough = centres.len() >= (*ground.wanted.start()).max(FEWEST);
+        let enough = centres.len() >= (*ground.wanted.start()).max(FEWEST).min(most);
         if value <= 0.0 || (enough && value < LEAST_WORTH) {
             break;
         }

@@ -8,7 +8,7 @@ use ackord_entities::ids::{NodeId, SynthesisId};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{FEWEST, MOST, Request};
-use crate::search::{self, topic_terms};
+use crate::search;
 use crate::synthesis::document::Document;
 use crate::synthesis::material::{Fact, Node};
 
@@ -41,7 +41,8 @@ pub struct Ground {
 pub struct GroundNode {
     /// The node.
     pub node: Node,
-    /// The share of the facts, weighted by their scores, that mention it; 1 for the heaviest.
+    /// The share of the facts, weighted by their scores, that mention it, less for what is mentioned everywhere else too; 1 for the
+    /// heaviest.
     pub weight: f64,
     /// How many of the facts mention it.
     pub facts: usize,
@@ -101,14 +102,15 @@ async fn nodes(
             *count += 1;
         }
     }
-    let topic = topic_terms(request.topic);
     let found = node::by_ids(connection, weights.keys().copied()).await?;
     let mut found: Vec<(node::Model, f64, usize)> = found
         .into_iter()
         .filter(|node| node.graph_id == request.graph && node.node_type.comes_from_sources())
-        // The topic itself divides nothing.
-        .filter(|node| !crate::text::terms_of(&node.concept).iter().all(|stem| topic.contains(stem)))
-        .filter_map(|node| weights.get(&node.id).map(|(weight, count)| (node, *weight, *count)))
+        .filter_map(|node| {
+            let (weight, count) = weights.get(&node.id)?;
+            let weight = *weight * specificity(*count, &node);
+            Some((node, weight, *count))
+        })
         .collect();
     found.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.id.cmp(&right.0.id)));
     found.truncate(NODES);
@@ -119,6 +121,13 @@ async fn nodes(
             (row.key.clone(), GroundNode { node: Node::of(&row), weight: weight / heaviest, facts })
         })
         .collect())
+}
+
+/// How much of what is told about the node has to do with the topic: 1 if all of it.
+fn specificity(count: usize, node: &node::Model) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "counts of facts")]
+    let share = count as f64 / f64::from(node.fact_count.max(1));
+    share.clamp(0.0, 1.0).sqrt()
 }
 
 async fn edges(

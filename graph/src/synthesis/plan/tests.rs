@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 
+use ackord_entities::graph::node;
 use ackord_entities::ids::NodeId;
 use ackord_entities::testing::TestDatabase;
 use rstest::rstest;
@@ -67,9 +68,27 @@ async fn a_wide_topic_is_divided_into_parts_that_do_not_overlap() {
 }
 
 #[tokio::test]
+async fn the_graph_that_was_asked_is_divided_and_no_other() {
+    let test = TestDatabase::sqlite().await;
+    let other = import(test.database(), "default", &[("engine.md", ENGINE)]).await;
+    let empty =
+        import(test.database(), "g3", &[("tea.md", "# Tea\n\nGreen tea is brewed with water.\n")]).await;
+    let graph = import(test.database(), "g2", &[("engine.md", ENGINE)]).await;
+    let plan = plan_of(&test, graph, "Jobs", 0, &[]).await;
+    assert_eq!(plan.planning, Planning::Graph, "{plan:#?}");
+    let starting: Vec<NodeId> = plan.parts.iter().flat_map(|part| part.starting_node_ids.clone()).collect();
+    let nodes = node::by_ids(test.database().read(), starting.iter().copied()).await.unwrap();
+    assert_eq!(nodes.len(), starting.len());
+    assert!(nodes.iter().all(|node| node.graph_id == graph), "{nodes:#?}");
+    assert_eq!(plan_of(&test, other, "Jobs", 0, &[]).await.planning, Planning::Graph);
+    assert_eq!(plan_of(&test, empty, "Jobs", 0, &[]).await.planning, Planning::Fallback);
+}
+
+#[tokio::test]
 async fn what_is_planned_can_be_written() {
     let (test, graph, plan) = planned("Jobs", 0).await;
-    for part in plan.parts {
+    assert_eq!(plan.parts[0].topic, "Jobs", "one part says what the topic is");
+    for (index, part) in plan.parts.into_iter().enumerate() {
         let request = TextRequest {
             graph,
             topic: part.topic.clone(),
@@ -79,7 +98,8 @@ async fn what_is_planned_can_be_written() {
         };
         let composed = compose(test.database().read(), &ExtractiveProducer, &request).await.unwrap();
         assert!(composed.text.is_ok(), "{}: {:?}", part.topic, composed.text);
-        assert_ne!(topic_terms(&part.topic), topic_terms("Jobs"), "a part is not the whole");
+        let is_whole = topic_terms(&part.topic) == topic_terms("Jobs");
+        assert_eq!(is_whole, index == 0, "the others are about something of their own: {}", part.topic);
     }
 }
 
@@ -131,7 +151,7 @@ fn ground(covered: Vec<Covered>) -> (Ground, Vec<NodeId>) {
                 id: NodeId(uuid::Uuid::from_u128(number)),
                 name: format!("Node {number}"),
                 aliases: vec![],
-                node_type: ackord_entities::graph::node::NodeType::Term,
+                node_type: node::NodeType::Term,
             },
             weight: 1.0,
             facts: 3,
