@@ -156,7 +156,7 @@ async fn nothing_is_read_from_the_servers_disk_and_nothing_sent_is_taken_for_a_f
         // A path is not an address: it is a name like any other, and nothing is looked for under it.
         record(json!(at)),
     ];
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.map(|line| line.to_string()).join("\n");
     let path = |uri: &str| format!("/graphs/default/imports?uri={uri}");
     let done =
         world.post(&path("upload:records.jsonl")).text("application/jsonl", &text).expect(200).await.json();
