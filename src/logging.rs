@@ -64,8 +64,9 @@ fn is_logged(metadata: &Metadata<'_>) -> bool {
 }
 
 /// Libraries that say what ackord says too, and how loud they may be. lapin is louder, with the payloads of returned messages;
-/// the others tell each migration, and each table that is there already.
-const LIBRARIES: [(&str, &str); 3] = [("lapin", "off"), ("sea_orm_migration", "warn"), ("sqlx", "warn")];
+/// `async_openai` repeats what a server sent; the others tell each migration, and each table that is there already.
+const LIBRARIES: [(&str, &str); 4] =
+    [("async_openai", "off"), ("lapin", "off"), ("sea_orm_migration", "warn"), ("sqlx", "warn")];
 
 /// Who wants to hear a library names it in the filter.
 fn quiet(filter: &str) -> String {

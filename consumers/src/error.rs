@@ -19,6 +19,15 @@ pub enum JobError {
     /// May pass: retried with backoff, counts as an attempt.
     #[error("{}", .0.operator)]
     Transient(Failure),
+    /// May pass, but not sooner than after `wait`: as [`Transient`](Self::Transient), and the next attempt is not due before that, even
+    /// where the kind's backoff is shorter. A wait of more than [`LONGEST_WAIT`] counts as that long.
+    #[error("{}", .failure.operator)]
+    TransientAfter {
+        /// What went wrong.
+        failure: Failure,
+        /// What whoever was asked wants to be left alone for.
+        wait: Duration,
+    },
     /// Too early: a gate is closed, something is missing. Comes back later, no attempt.
     #[error("deferred: {reason}")]
     Deferred {
@@ -43,6 +52,9 @@ pub enum JobError {
         conflict: bool,
     },
 }
+
+/// What a [`JobError::TransientAfter`] can ask for at most: whoever asks for longer is asked again in between.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// When a deferred job comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

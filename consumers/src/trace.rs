@@ -42,6 +42,7 @@ pub(crate) fn failed(span: &Span, error: &JobError) {
         JobError::Transient(failure) | JobError::Permanent(failure) | JobError::Failed(failure) => {
             &*failure.code
         }
+        JobError::TransientAfter { failure, .. } => &*failure.code,
         JobError::Unavailable { .. } => "unavailable",
         JobError::Deferred { .. } => return,
     };

@@ -15,6 +15,7 @@ mod m20261121_000008_searches;
 mod m20261122_000009_outbox_by_kind;
 mod m20261122_000010_super_syntheses;
 mod m20261122_000011_api_tokens;
+mod m20261122_000012_model_calls;
 mod m20261122_000013_lists;
 mod m20261122_000014_syntheses_in_flight;
 
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000009_outbox_by_kind::Migration),
             Box::new(m20261122_000010_super_syntheses::Migration),
             Box::new(m20261122_000011_api_tokens::Migration),
+            Box::new(m20261122_000012_model_calls::Migration),
             Box::new(m20261122_000013_lists::Migration),
             Box::new(m20261122_000014_syntheses_in_flight::Migration),
         ]

@@ -17,12 +17,13 @@ pub(super) async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
     known("worker.notices", config.worker.notices.0.iter())?;
     let options = NodeOptions::of(verb, config);
     options.check()?;
+    let registry = registry(&config.model)?;
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let database = session.open(true).await?;
     let location = database.location().to_string();
     let started = tokio::select! {
-        started = Node::start(database, registry(), options) => started?,
+        started = Node::start(database, registry, options) => started?,
         // It may wait for another process, or for a server.
         () = stop.cancelled() => return Ok(Exit::Success),
     };

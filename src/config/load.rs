@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const FILE: &str = "ackord.toml";
 
 /// Keys that the environment can set, each with its name there.
-const ENVIRONMENT: [(&str, &str); 16] = [
+const ENVIRONMENT: [(&str, &str); 25] = [
     ("database", "ACKORD_DATABASE"),
     ("database_listen", "ACKORD_DATABASE_LISTEN"),
     ("broker", "ACKORD_BROKER"),
@@ -32,6 +32,15 @@ const ENVIRONMENT: [(&str, &str); 16] = [
     ("worker.consumer_timeout", "ACKORD_CONSUMER_TIMEOUT"),
     ("worker.notices", "ACKORD_NOTICES"),
     (CONCURRENCY, "ACKORD_CONCURRENCY"),
+    ("model.endpoint", "ACKORD_MODEL_ENDPOINT"),
+    ("model.name", "ACKORD_MODEL_NAME"),
+    ("model.api_key", "ACKORD_MODEL_API_KEY"),
+    ("model.connect_timeout", "ACKORD_MODEL_CONNECT_TIMEOUT"),
+    ("model.chunk_timeout", "ACKORD_MODEL_CHUNK_TIMEOUT"),
+    ("model.max_tokens_per_attempt", "ACKORD_MODEL_MAX_TOKENS_PER_ATTEMPT"),
+    ("model.price_prompt", "ACKORD_MODEL_PRICE_PROMPT"),
+    ("model.price_cached", "ACKORD_MODEL_PRICE_CACHED"),
+    ("model.price_completion", "ACKORD_MODEL_PRICE_COMPLETION"),
 ];
 const CONCURRENCY: &str = "worker.concurrency";
 
@@ -71,6 +80,7 @@ pub(crate) fn load(flags: &Flags, environment: impl Fn(&str) -> Option<String>) 
     }
     let config: Config = figment.extract().map_err(wrong)?;
     config.broker_tls.check(&config.broker)?;
+    config.model.check()?;
     Ok(Loaded { config, figment })
 }
 
@@ -237,6 +247,26 @@ mod tests {
         assert_eq!(config.api.allowed_origins.0, ["https://b.example"]);
         let problem = load_file("[api]\nallowed_origins = \"*\"\n", Flags::default(), &[]).unwrap_err();
         assert!(problem.message.contains("`*` is no origin"), "{problem}");
+    }
+
+    #[test]
+    fn the_model_is_configured_in_the_file_and_in_the_environment() {
+        let text = "[model]\nendpoint = \"http://localhost:1/v1\"\nname = \"small\"\n";
+        let environment = [
+            ("ACKORD_MODEL_NAME", "large"),
+            ("ACKORD_MODEL_API_KEY", "sk-secret"),
+            ("ACKORD_MODEL_CHUNK_TIMEOUT", "5s"),
+            ("ACKORD_MODEL_MAX_TOKENS_PER_ATTEMPT", "2000"),
+            ("ACKORD_MODEL_PRICE_PROMPT", "1.25"),
+            ("ACKORD_MODEL_PRICE_COMPLETION", "5"),
+        ];
+        let options =
+            load_file(text, Flags::default(), &environment).unwrap().config.model.options().unwrap();
+        assert_eq!((options.endpoint.as_str(), options.model.as_str()), ("http://localhost:1/v1", "large"));
+        assert_eq!((options.max_tokens_per_attempt, options.prices.unwrap().completion), (2_000, 5_000_000));
+        let wrong = [("ACKORD_MODEL_CHUNK_TIMEOUT", "never")];
+        let problem = load_file(text, Flags::default(), &wrong).unwrap_err();
+        assert!(problem.message.contains("ACKORD_MODEL_CHUNK_TIMEOUT: `model.chunk_timeout`"), "{problem}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod concurrency;
 mod consumer_timeout;
 mod listen;
 mod load;
+mod model;
 mod notices;
 mod origin;
 mod origins;
@@ -16,6 +17,7 @@ pub(crate) use concurrency::Concurrency;
 pub(crate) use consumer_timeout::ConsumerTimeout;
 pub(crate) use listen::ListenAddress;
 pub(crate) use load::{Flags, Loaded, load};
+pub(crate) use model::ModelConfig;
 pub(crate) use notices::NoticedKinds;
 pub(crate) use origin::{Setting, settings};
 
@@ -47,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// The worker of `up`, `work` and `demo`.
     pub(crate) worker: WorkerConfig,
+    /// The language model that writes for the worker of `up` and `work`, if one does.
+    pub(crate) model: ModelConfig,
 }
 
 impl Default for Config {
@@ -62,6 +66,7 @@ impl Default for Config {
             log: None,
             log_format: LogFormat::default(),
             worker: WorkerConfig::default(),
+            model: ModelConfig::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use ackord_entities::jobs::Catalogue;
 use figment::{Metadata, Source};
 use serde::Serialize;
 
-use super::Loaded;
+use super::{Config, Loaded};
 
 /// One value of the effective configuration, with secrets masked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,12 +47,29 @@ pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
         setting("worker.consumer_timeout", String::from(config.worker.consumer_timeout).into()),
         setting("worker.notices", serde_json::json!(config.worker.notices)),
     ];
+    all.extend(of_the_model(config).map(|(key, value)| setting(key, value)));
     for spec in catalogue.iter() {
         let wanted = config.worker.concurrency.0.get(spec.kind).copied();
         let key = format!("worker.concurrency.{}", spec.kind);
         all.push(setting(&key, wanted.unwrap_or(spec.concurrency).into()));
     }
     all
+}
+
+fn of_the_model(config: &Config) -> impl Iterator<Item = (&'static str, serde_json::Value)> {
+    let model = &config.model;
+    [
+        ("model.endpoint", model.endpoint.clone().map(String::from).into()),
+        ("model.name", model.name.clone().into()),
+        ("model.api_key", model.api_key.as_ref().map(|_| "***").into()),
+        ("model.connect_timeout", String::from(model.connect_timeout).into()),
+        ("model.chunk_timeout", String::from(model.chunk_timeout).into()),
+        ("model.max_tokens_per_attempt", u64::from(model.max_tokens_per_attempt).into()),
+        ("model.price_prompt", model.price_prompt.map(f64::from).into()),
+        ("model.price_cached", model.price_cached.map(f64::from).into()),
+        ("model.price_completion", model.price_completion.map(f64::from).into()),
+    ]
+    .into_iter()
 }
 
 /// The database without its password.

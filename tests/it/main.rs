@@ -33,6 +33,7 @@ mod kill_points;
 mod kill_poison;
 mod kill_random;
 mod kill_texts;
+mod model;
 mod replay;
 mod roles;
 mod servers;

@@ -1,7 +1,10 @@
 //! The kinds that ackord itself runs, one folder each.
 //!
-//! A new kind adds its folder, and one line in [`registry`].
+//! A new kind adds its folder, and one line in [`registry_with`].
 
+mod calls;
+#[cfg(test)]
+mod modelled;
 mod recombination;
 mod regeneration;
 mod replay;
@@ -21,15 +24,58 @@ pub use replay::ReplayHandler;
 pub use super_synthesis::SuperSynthesisHandler;
 pub use synthesis::SynthesisHandler;
 
+use std::sync::Arc;
+
+use ackord_graph::synthesis::{
+    Agent, Combiner, ExtractiveCombiner, ExtractiveProducer, GraphPlanner, ScopePlanner, TextProducer,
+};
+
 use crate::registry::Registry;
+
+/// Who writes, plans and combines.
+#[derive(Clone, Debug)]
+pub struct Writers {
+    /// Writes texts.
+    pub producer: Arc<dyn TextProducer>,
+    /// Divides topics.
+    pub planner: Arc<dyn ScopePlanner>,
+    /// Combines texts.
+    pub combiner: Arc<dyn Combiner>,
+}
+
+impl Default for Writers {
+    /// Those that need no model.
+    fn default() -> Self {
+        Self {
+            producer: Arc::new(ExtractiveProducer),
+            planner: Arc::new(GraphPlanner),
+            combiner: Arc::new(ExtractiveCombiner),
+        }
+    }
+}
+
+impl From<Agent> for Writers {
+    /// The model does everything.
+    fn from(agent: Agent) -> Self {
+        let agent = Arc::new(agent);
+        Self { producer: agent.clone(), planner: agent.clone(), combiner: agent }
+    }
+}
+
+/// The handlers of every kind in the catalogue, with the writers that need no model.
+#[must_use]
+pub fn registry() -> Registry {
+    registry_with(&Writers::default())
+}
 
 /// The handlers of every kind in the catalogue: one line per kind.
 #[must_use]
-pub fn registry() -> Registry {
+pub fn registry_with(writers: &Writers) -> Registry {
+    let Writers { producer, planner, combiner } = writers;
     Registry::new()
-        .with(RecombinationHandler::default())
-        .with(RegenerationHandler::default())
+        .with(RecombinationHandler::new(Arc::clone(combiner)))
+        .with(RegenerationHandler::new(Arc::clone(producer), Arc::clone(planner)))
         .with(ReplayHandler::default())
-        .with(SuperSynthesisHandler::default())
-        .with(SynthesisHandler::default())
+        .with(SuperSynthesisHandler::new(Arc::clone(planner)))
+        .with(SynthesisHandler::new(Arc::clone(producer)))
 }

@@ -196,8 +196,8 @@ impl Candidate for Recombinations {
         let id = planned(database, &about(&["Leases"]), BEFORE).await;
         assert_eq!(id, planned_before());
         let part = synthesis_link::parts_of(database.read(), id).await.unwrap().remove(0);
-        let text =
-            write(database.read(), &domain::ExtractiveProducer, &Synthesis::about("Leases")).await.unwrap();
+        let (asked, run) = (Synthesis::about("Leases"), domain::Run::unwatched());
+        let text = write(database.read(), &domain::ExtractiveProducer, &asked, &run).await.unwrap();
         let tx = database.begin().await.unwrap();
         let now = database.clock().now(&tx).await.unwrap();
         let job = part.job_id.unwrap();

@@ -15,7 +15,8 @@ use ackord_entities::queue::job;
 use ackord_entities::testing::TestDatabase;
 use ackord_graph::import::{Import, ImportOptions};
 use ackord_graph::synthesis::{
-    Brief, ExtractiveProducer, GraphPlanner, NoText, TextProducer, Written, ask, ask_super, start,
+    Assignment, Draft, ExtractiveProducer, GraphPlanner, NoText, Run, TextProducer, WriteError, Written, ask,
+    ask_super, start,
 };
 use ackord_producer::syntheses::{RegenerateError, Regenerated, regenerate};
 use ackord_producer::{Publish, enqueue};
@@ -73,17 +74,19 @@ impl TextProducer for Scripted {
         "scripted"
     }
 
-    async fn write(&self, brief: &Brief) -> Written {
-        self.written.lock().unwrap().push(brief.topic.clone());
+    async fn write(&self, assignment: &Assignment<'_>) -> Result<Draft, WriteError> {
+        let topic = &assignment.request.topic;
+        self.written.lock().unwrap().push(topic.clone());
         self.asked.notify_one();
-        let held = self.held.lock().unwrap().remove(&brief.topic);
+        let held = self.held.lock().unwrap().remove(topic);
         if let Some(go) = held {
             go.notified().await;
         }
-        if self.failing.lock().unwrap().contains(&brief.topic) {
-            return Written::NoText(NoText::empty(&brief.topic));
+        let draft = ExtractiveProducer.write(assignment).await?;
+        if self.failing.lock().unwrap().contains(topic) {
+            return Ok(Draft { written: Written::NoText(NoText::empty(topic)), ..draft });
         }
-        ExtractiveProducer.write(brief).await
+        Ok(draft)
     }
 }
 
@@ -112,7 +115,7 @@ pub(super) async fn import(database: &Database, graph: &str, name: &str, text: &
 
 /// Asks for `asked` with the job `job` and plans it, as its worker would: its parts are pending.
 pub(super) async fn planned(database: &Database, asked: &SuperSynthesis, job: JobId) -> SynthesisId {
-    let fan_out = divide(database.read(), &GraphPlanner, asked).await.unwrap();
+    let fan_out = divide(database.read(), &GraphPlanner, asked, &Run::unwatched()).await.unwrap();
     let tx = database.begin().await.unwrap();
     let now = database.clock().now(&tx).await.unwrap();
     let id = ask_super(&tx, asked, job, now).await.unwrap();

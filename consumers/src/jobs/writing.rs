@@ -1,9 +1,13 @@
 //! What the kinds that write texts have in common.
 
+use ackord_entities::database::Connection;
+use ackord_entities::error_chain;
 use ackord_entities::graph::synthesis;
 use ackord_entities::ids::{GraphId, JobId, SynthesisId};
 use ackord_entities::jobs::Synthesis;
-use ackord_graph::synthesis::{self as domain, Composed, NoText, Request, TextProducer, compose};
+use ackord_graph::synthesis::{
+    self as domain, Composed, NoText, Request, Run, TextProducer, Trouble, WriteError, compose,
+};
 use ackord_producer::Publish;
 use ackord_producer::syntheses::part_ended;
 use sea_orm::ConnectionTrait;
@@ -12,11 +16,12 @@ use serde_json::json;
 use crate::error::JobError;
 use crate::handler::{Failure, Outcome, Tx};
 
-/// Explores the graph and writes what `job` asks for.
+/// Has `producer` write what `job` asks for.
 pub(super) async fn write(
-    connection: &impl ConnectionTrait,
+    connection: &Connection,
     producer: &dyn TextProducer,
     job: &Synthesis,
+    run: &Run<'_>,
 ) -> Result<Composed, JobError> {
     let request = Request {
         graph: known_graph(&job.graph, connection).await?,
@@ -25,7 +30,7 @@ pub(super) async fn write(
         budget: job.exploration_budget,
         max_words: job.max_words,
     };
-    Ok(compose(connection, producer, &request).await?)
+    Ok(compose(connection, producer, &request, run).await?)
 }
 
 /// Stores what came of writing, and tells the super-syntheses that this part has ended.
@@ -45,7 +50,7 @@ pub(super) async fn keep(
             return Ok(Outcome::Failed(failure));
         }
     };
-    let stored = domain::complete(tx, id, job, text, composed.producer, &composed.record, tx.now).await?;
+    let stored = domain::complete(tx, id, job, text, &composed.producer, &composed.record, tx.now).await?;
     let Some(version) = stored else { return Ok(Outcome::Failed(no_longer_running())) };
     part_ended(tx, id, publish).await?;
     let stats = text.document.stats;
@@ -99,6 +104,26 @@ pub(super) fn no_longer_running() -> Failure {
         "not_running",
         "the synthesis is not being written by this job any more: its text was not stored",
     )
+}
+
+impl From<WriteError> for JobError {
+    fn from(error: WriteError) -> Self {
+        let failure = |Trouble { code, operator, public }: Trouble| Failure {
+            code: code.to_owned(),
+            operator,
+            public: public.to_owned(),
+        };
+        match error {
+            WriteError::Transient { trouble, retry_after: Some(wait) } => {
+                Self::TransientAfter { failure: failure(trouble), wait }
+            }
+            WriteError::Transient { trouble, retry_after: None } => Self::Transient(failure(trouble)),
+            WriteError::Permanent(trouble) => Self::Permanent(failure(trouble)),
+            WriteError::Database(error) => error.into(),
+            // Whoever called it off knows; the worker does not look at this error.
+            other => Self::Transient(Failure::new("stopped", error_chain(&other))),
+        }
+    }
 }
 
 pub(super) fn failure_of(why: &NoText) -> Failure {

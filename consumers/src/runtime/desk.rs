@@ -1,6 +1,7 @@
 //! Where each job of a transaction is dealt with: one function for each thing that can become of it.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use ackord_entities::clock::later;
 use ackord_entities::database::{Fault, classify, timed_out};
@@ -22,7 +23,7 @@ use super::flush::{Flusher, Trouble, guarded, trouble};
 use super::item::{Error, Item, Work};
 use super::ledger::Ledger;
 use super::settle::Answer;
-use crate::error::{JobError, Until};
+use crate::error::{JobError, LONGEST_WAIT, Until};
 use crate::handler::{End, EndKind, Failure, Outcome, Tx};
 use crate::metrics::Tally;
 
@@ -169,12 +170,9 @@ impl<'t> Desk<'t> {
     /// One of the halves, or the claim, went wrong; nothing of it is in this transaction.
     pub(super) async fn errored(&mut self, case: Case<'_>, error: &Error) -> Result<(), Trouble> {
         match &error.error {
-            JobError::Transient(failure) => {
-                if case.attempt() >= case.row.max_attempts {
-                    self.attempt(case, error.outcome, Some(failure.into()));
-                    return self.dead(case, case.attempt(), Reason::AttemptsExhausted, failure).await;
-                }
-                self.retry(case, error.outcome, failure).await
+            JobError::Transient(failure) => self.retry(case, error.outcome, failure, Duration::ZERO).await,
+            JobError::TransientAfter { failure, wait } => {
+                self.retry(case, error.outcome, failure, *wait.min(&LONGEST_WAIT)).await
             }
             JobError::Deferred { until, reason } => self.deferred(case, *until, reason).await,
             JobError::Permanent(failure) => {
@@ -192,14 +190,20 @@ impl<'t> Desk<'t> {
         }
     }
 
+    /// The next attempt, after the kind's backoff and not before `least`; or the end, if this was the last one.
     async fn retry(
         &mut self,
         case: Case<'_>,
         outcome: AttemptOutcome,
         failure: &Failure,
+        least: Duration,
     ) -> Result<(), Trouble> {
         let attempt = case.attempt();
-        let delay = self.spec().backoff.delay_after(attempt.unsigned_abs());
+        if attempt >= case.row.max_attempts {
+            self.attempt(case, outcome, Some(failure.into()));
+            return self.dead(case, attempt, Reason::AttemptsExhausted, failure).await;
+        }
+        let delay = self.spec().backoff.delay_after(attempt.unsigned_abs()).max(least);
         let due_at = later(self.now, delay);
         warn!(
             job.kind = self.spec().kind, job.id = %case.row.id, job.attempt = attempt, error.code = failure.code, due_at = %due_at,

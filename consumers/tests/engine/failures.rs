@@ -71,6 +71,42 @@ async fn a_retry_waits_in_the_outbox_with_its_reason_and_not_with_a_worker() {
     }
 }
 
+/// When the retry of a job is due that was told to leave somebody alone for `wait`, in seconds from the failure on.
+async fn due_after(database: TestDatabase, wait: Duration) -> f64 {
+    let handler = Scripted::<Work>::new().perform(move |turn, _| {
+        Box::pin(async move {
+            let failure = Failure::new("busy", "busy, this time");
+            if turn.attempt == 1 {
+                Err(JobError::TransientAfter { failure, wait })
+            } else {
+                Ok("fine".to_owned())
+            }
+        })
+    });
+    let mut stage = staged(database, Registry::new().with(handler)).await;
+    let before = crate::steps::now(&stage).await;
+    let id = stage.publish(&Work::new("tea")).await;
+    let message = eventually("the retry waits", async || {
+        waiting(&stage, id).await.filter(|message| message.cause == Cause::Retry)
+    })
+    .await;
+    assert_eq!(attempts_of(&stage, id).await, [(1, Attempt::Errored, Some("busy".to_owned()))]);
+    advance(&stage, 2 * 3_600);
+    assert_eq!(stage.ended(id).await.state, JobState::Succeeded);
+    stage.stop().await;
+    (message.due_at - before).as_seconds_f64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_is_not_due_before_what_the_error_asks_for_and_at_the_latest_after_an_hour() {
+    for database in TestDatabase::each().await {
+        let due = due_after(database, Duration::from_secs(900)).await;
+        assert!((900.0..1_000.0).contains(&due), "{due}");
+    }
+    let due = due_after(TestDatabase::sqlite().await, Duration::from_secs(90_000)).await;
+    assert!((3_600.0..3_700.0).contains(&due), "{due}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_attempt_makes_a_dead_letter_and_the_domain_hears_of_it() {
     for database in TestDatabase::each().await {

@@ -2,7 +2,7 @@
 //!
 //! The path of a job through them: [`job`] and [`outbox`] are written together by the publisher; the relay empties
 //! [`outbox`]; the worker's transaction moves [`job`] to its end and writes [`attempt`], [`dead_letter`] or the next
-//! [`outbox`] row beside it. [`lease`], [`dedup`] and [`suspect`] guard who may run; [`message_id`] and [`idempotency`]
+//! [`outbox`] row beside it; [`model_call`] keeps what its attempts paid for. [`lease`], [`dedup`] and [`suspect`] guard who may run; [`message_id`] and [`idempotency`]
 //! recognise what was asked before; [`incarnation`] recognises the broker; [`audit`] and [`pause`] belong to operators, [`api_token`] says who may do
 //! what over HTTP;
 //! [`probe`] finds out whether anything can be written at all, [`figures`] how much waits and for how long.
@@ -20,6 +20,7 @@ pub mod job;
 mod job_plans;
 pub mod lease;
 pub mod message_id;
+pub mod model_call;
 #[cfg(test)]
 mod old_plans;
 pub mod outbox;

@@ -1,7 +1,5 @@
 //! What a writer is given, and what it gives back.
 
-use std::fmt;
-
 use ackord_entities::ids::NodeId;
 
 use super::material::{Fact, Node};
@@ -39,7 +37,7 @@ pub struct ScoredFact {
     pub score: f64,
 }
 
-/// What a writer made of a brief.
+/// What came of writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The text: Markdown without a title, whose sentences cite facts as `[label](/facts/<id>)`.
@@ -51,7 +49,7 @@ pub enum Written {
 /// Why there is no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoText {
-    /// For programs: `no_facts`, `no_usable_facts`, `no_text`.
+    /// For programs: `no_facts`, `no_usable_facts`, `no_text`; of a model also `no_citations`, `malformed_calls`, `refused`, `over_budget`.
     pub code: &'static str,
     /// For operators: what was looked for and what was found.
     pub reason: String,
@@ -81,16 +79,6 @@ impl NoText {
         let public = format!("What the graph holds about “{topic}” cannot be quoted as text.");
         Self { code: "no_usable_facts", reason: reason.into(), public }
     }
-}
-
-/// Writes texts from briefs. The default needs no model; others may ask one.
-#[async_trait::async_trait]
-pub trait TextProducer: fmt::Debug + Send + Sync {
-    /// Its name, stored with each version of a text that it wrote.
-    fn name(&self) -> &'static str;
-
-    /// Writes the text, or says why there is none.
-    async fn write(&self, brief: &Brief) -> Written;
 }
 
 impl Brief {

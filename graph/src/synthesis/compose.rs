@@ -1,15 +1,17 @@
-//! The slow half of a synthesis: explore, write, and see what the text says.
+//! The slow half of a synthesis: have it written, and see what the text says.
 
 use std::collections::HashSet;
 
+use ackord_entities::database::Connection;
 use ackord_entities::graph::{fact, node};
 use ackord_entities::ids::{FactId, GraphId, NodeId};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
-use super::brief::{Brief, NoText, TextProducer, Written};
-use super::document::{Document, cited_facts, linked_nodes, normalise_links};
-use super::explore::{Record, Request, explore};
+use super::brief::{NoText, Written};
+use super::document::{Document, cited_facts, keep_known, linked_nodes, normalise_links};
+use super::explore::{Record, Request};
 use super::material::{Fact, Node};
+use super::writer::{Assignment, Draft, Run, TextProducer, WriteError};
 use crate::search;
 
 /// What came of a synthesis.
@@ -20,7 +22,7 @@ pub struct Composed {
     /// What was looked at.
     pub record: Record,
     /// The name of the writer.
-    pub producer: &'static str,
+    pub producer: String,
 }
 
 /// A text with its structure.
@@ -32,81 +34,72 @@ pub struct ComposedText {
     pub document: Document,
 }
 
-/// Explores the graph for `request` and has `producer` write about what was found. Reads only.
+/// Has `producer` write what `request` asks for, and sees what the text says. Reads only.
 ///
 /// # Errors
-/// Whatever the database answers.
+/// Those of the writer, and whatever the database answers.
 pub async fn compose(
-    connection: &impl ConnectionTrait,
+    connection: &Connection,
     producer: &dyn TextProducer,
     request: &Request,
-) -> Result<Composed, DbErr> {
-    let exploration = explore(connection, request).await?;
-    let brief = exploration.brief;
-    let text = if brief.facts.is_empty() {
-        Err(NoText::no_facts(&request.topic, reason(&exploration.record)))
-    } else {
-        match producer.write(&brief).await {
-            Written::Text(markdown) => with_structure(connection, request, &brief, &markdown).await?,
-            Written::NoText(why) => Err(why),
-        }
+    run: &Run<'_>,
+) -> Result<Composed, WriteError> {
+    let draft = producer.write(&Assignment { connection, request, run }).await?;
+    let text = match &draft.written {
+        Written::Text(markdown) => with_structure(connection, request, &draft, markdown).await?,
+        Written::NoText(why) => Err(why.clone()),
     };
-    Ok(Composed { text, record: exploration.record, producer: producer.name() })
-}
-
-fn reason(record: &Record) -> String {
-    if record.facts_found == 0 {
-        return format!("no fact of the graph holds any of the terms {:?}", record.searched);
-    }
-    format!(
-        "of the terms {:?} only {:?} stand together in one place of the graph; {} facts hold one of them",
-        record.searched, record.covered, record.facts_found
-    )
+    Ok(Composed { text, record: draft.record, producer: producer.name().to_owned() })
 }
 
 async fn with_structure(
-    connection: &impl ConnectionTrait,
+    connection: &Connection,
     request: &Request,
-    brief: &Brief,
+    draft: &Draft,
     markdown: &str,
 ) -> Result<Result<ComposedText, NoText>, DbErr> {
     let markdown = normalise_links(markdown.trim());
     if markdown.is_empty() {
         return Ok(Err(NoText::empty(&request.topic)));
     }
-    let nodes = known_nodes(connection, request.graph, brief, linked_nodes(&markdown)).await?;
-    let facts = known_facts(connection, request.graph, brief, cited_facts(&markdown)).await?;
+    let nodes = known_nodes(connection, request.graph, &draft.nodes, linked_nodes(&markdown)).await?;
+    let facts = known_facts(connection, request.graph, &draft.facts, cited_facts(&markdown)).await?;
+    let markdown = keep_known(&markdown, &nodes, &facts);
+    if markdown.is_empty() {
+        return Ok(Err(NoText::empty(&request.topic)));
+    }
     let document = Document::of(&markdown, &nodes, &facts);
     Ok(Ok(ComposedText { markdown, document }))
 }
 
-/// The visited nodes, and those of the same graph that the text links to beyond them.
+/// The nodes of the draft, and those of the same graph that the text links to beyond them.
 async fn known_nodes(
-    connection: &impl ConnectionTrait,
+    connection: &Connection,
     graph: GraphId,
-    brief: &Brief,
+    given: &[Node],
     linked: Vec<NodeId>,
 ) -> Result<Vec<Node>, DbErr> {
-    let mut nodes: Vec<Node> = brief.nodes.iter().map(|visited| visited.node.clone()).collect();
-    let visited: HashSet<NodeId> = nodes.iter().map(|node| node.id).collect();
-    let others = linked.into_iter().filter(|id| !visited.contains(id));
+    let mut nodes: Vec<Node> = given.to_vec();
+    let known: HashSet<NodeId> = nodes.iter().map(|node| node.id).collect();
+    let others = linked.into_iter().filter(|id| !known.contains(id));
     let mut others = node::by_ids(connection, others).await?;
-    others.retain(|node| node.graph_id == graph);
+    // A synthesis may be somebody's own: no text links to one that it was not given.
+    others.retain(|node| node.graph_id == graph && node.node_type.comes_from_sources());
     others.sort_by_key(|node| node.id);
     nodes.extend(others.iter().map(Node::of));
     Ok(nodes)
 }
 
-/// The facts of the brief, and those of the same graph that the text cites beyond them.
+/// The facts of the draft, and those of the same graph that the text cites beyond them.
 async fn known_facts(
-    connection: &impl ConnectionTrait,
+    connection: &Connection,
     graph: GraphId,
-    brief: &Brief,
+    given: &[Fact],
     cited: Vec<FactId>,
 ) -> Result<Vec<Fact>, DbErr> {
-    let mut facts: Vec<Fact> = brief.facts.iter().map(|scored| scored.fact.clone()).collect();
-    let given: HashSet<FactId> = facts.iter().map(|fact| fact.id).collect();
-    let mut others = fact::by_ids(connection, cited.into_iter().filter(|id| !given.contains(id))).await?;
+    let mut facts: Vec<Fact> = given.to_vec();
+    let known: HashSet<FactId> = facts.iter().map(|fact| fact.id).collect();
+    let mut others = fact::by_ids(connection, cited.into_iter().filter(|id| !known.contains(id))).await?;
     others.retain(|fact| fact.graph_id == graph);
     facts.extend(search::with_places(connection, graph, others).await?);
     Ok(facts)

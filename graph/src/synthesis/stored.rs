@@ -123,18 +123,19 @@ mod tests {
 
     use super::*;
     use crate::synthesis::corpus::{DOCUMENTS, import};
-    use crate::synthesis::{ExtractiveProducer, Request, Wish, begin, complete, compose, node_key};
+    use crate::synthesis::{ExtractiveProducer, Request, Run, Wish, begin, complete, compose, node_key};
 
     async fn written(test: &TestDatabase, graph: GraphId, topic: &str) -> (SynthesisId, JobId) {
         let request =
             Request { graph, topic: topic.to_owned(), starting_nodes: vec![], budget: 5, max_words: 200 };
-        let composed = compose(test.database().read(), &ExtractiveProducer, &request).await.unwrap();
+        let composed =
+            compose(test.database().read(), &ExtractiveProducer, &request, &Run::unwatched()).await.unwrap();
         let (job, now) = (JobId::new(), machine_now());
         let wish = Wish { graph, topic, visibility: Visibility::Public, creator: None, input: "{}" };
         let tx = test.database().begin().await.unwrap();
         let row = begin(&tx, &wish, job, now).await.unwrap().unwrap();
         let text = composed.text.unwrap();
-        complete(&tx, row.id, job, &text, composed.producer, &composed.record, now).await.unwrap().unwrap();
+        complete(&tx, row.id, job, &text, &composed.producer, &composed.record, now).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         (row.id, job)
     }

@@ -3,6 +3,7 @@
 
 mod job;
 mod letter;
+mod model;
 mod run;
 mod timeline;
 mod token;
@@ -12,6 +13,7 @@ mod words;
 
 pub use job::{ErrorView, JobView};
 pub use letter::{GroupView, LetterView, WholeLetter};
+pub use model::{AttemptUse, ModelCallView, ModelSum, ModelUse};
 pub use run::{JobCounts, LeftBehind, LetterCounts, RunView, StepView, Stop};
 pub use timeline::Event;
 pub use token::TokenView;

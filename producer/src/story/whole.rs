@@ -6,7 +6,7 @@ use ackord_entities::queue::attempt::{self, Outcome};
 use ackord_entities::queue::dead_letter::{self, LetterState, Reason as DeathReason};
 use ackord_entities::queue::job::{self, Filter};
 use ackord_entities::queue::state::JobState;
-use ackord_entities::queue::{audit, lease, outbox, pause};
+use ackord_entities::queue::{audit, lease, model_call, outbox, pause};
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::Audience;
 use super::job::{ErrorView, JobView, json_or_text};
+use super::model::ModelUse;
 use super::timeline::{Event, timeline};
 use super::why::{Circumstances, Reason, why_not_running};
 
@@ -32,6 +33,8 @@ pub struct Story {
     pub timeline: Vec<Event>,
     /// Its tries, as far as they were recorded.
     pub attempts: Vec<AttemptView>,
+    /// What they used of a language model, if they asked one. Shown to operators.
+    pub model_use: Option<ModelUse>,
     /// The job whose commit published it.
     pub parent: Option<JobView>,
     /// The newest first, one hundred at most.
@@ -115,6 +118,7 @@ impl Story {
         let now = database.clock().now(read).await?;
         let message = outbox::of_jobs(read, &[id]).await?.pop();
         let attempts = attempt::of_job(read, id).await?;
+        let calls = model_call::of_job(read, id).await?;
         let letters = dead_letter::of_job(read, id).await?;
         let deeds = audit::of_subject(read, &id.to_string()).await?;
         let runs_under = lease::find(read, &lease::run_key(id)).await?;
@@ -140,6 +144,7 @@ impl Story {
             why_not_running,
             timeline: timeline(&row, &attempts, &letters, &deeds, audience),
             attempts: attempts.into_iter().map(|attempt| attempt_view(attempt, audience)).collect(),
+            model_use: audience.only_operators(|| ModelUse::of(&calls)).flatten(),
             parent: JobView::of_all(database, parent.as_slice(), audience, now).await?.pop(),
             follow_ups: JobView::of_all(database, &follow_ups, audience, now).await?,
             dead_letters: letters.iter().map(|letter| letter_brief(letter, audience)).collect(),

@@ -26,7 +26,7 @@ use crate::config::Concurrency;
 use crate::exit::Exit;
 use crate::node::{Node, NodeOptions};
 use crate::problem::Problem;
-use crate::registry::registry;
+use crate::registry::without_model;
 use crate::session::Session;
 use crate::signals::stop_on_signal;
 use documents::Documents;
@@ -87,7 +87,7 @@ impl DemoArgs {
         stop_on_signal(stop.clone())?;
         let url = format!("sqlite:{}", self.data.display());
         let database = DatabaseOptions::new(&url).open().await?;
-        let node = Node::start(database, registry(), NodeOptions::embedded(session.config())).await?;
+        let node = Node::start(database, without_model(), NodeOptions::embedded(session.config())).await?;
         let demo = Demo {
             session,
             database: node.database().clone(),

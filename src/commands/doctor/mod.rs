@@ -3,6 +3,7 @@
 mod broker;
 mod check;
 mod database;
+mod model;
 mod queue;
 mod report;
 mod roles;
@@ -14,7 +15,7 @@ use crate::session::Session;
 use check::{Check, Checks};
 use report::Report;
 
-/// Look at broker, database and processes, and say what is wrong and what to do about it
+/// Look at broker, database, model and processes, and say what is wrong and what to do about it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Writes nothing. Exits with 9 when something failed; a warning alone is exit 0.
@@ -33,6 +34,7 @@ impl DoctorArgs {
             None => Vec::new(),
         };
         broker::look(session, database.as_ref(), &mut checks).await;
+        model::look(session, &mut checks).await;
         if let Some(database) = database {
             database.close().await;
         }

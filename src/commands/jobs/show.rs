@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
-use ackord_producer::story::{Audience, Event, JobView, Story};
+use ackord_producer::story::{Audience, Event, JobView, ModelSum, ModelUse, Story};
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 
@@ -43,6 +43,7 @@ fn story_text(story: &Story) -> String {
         story.why_not_running.iter().map(|reason| waiting(&reason.text)),
     );
     section(&mut text, "Timeline", timeline_lines(&story.timeline));
+    section(&mut text, "Model", story.model_use.iter().flat_map(model_lines));
     section(&mut text, "Published by", story.parent.iter().map(one_line));
     section(&mut text, "Follow-up jobs", story.follow_ups.iter().map(one_line));
     section(
@@ -109,6 +110,30 @@ fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) 
     for line in lines {
         let _ = writeln!(text, "  {line}");
     }
+}
+
+/// Each attempt, and all of them where there are several.
+fn model_lines(used: &ModelUse) -> Vec<String> {
+    let mut lines: Vec<String> =
+        used.attempts.iter().map(|one| format!("attempt {}  {}", one.attempt, model_sum(&one.sum))).collect();
+    if used.attempts.len() > 1 {
+        lines.push(format!("in all     {}", model_sum(&used.sum)));
+    }
+    lines
+}
+
+fn model_sum(sum: &ModelSum) -> String {
+    let calls = if sum.calls == 1 { "1 call".to_owned() } else { format!("{} calls", sum.calls) };
+    let cached =
+        if sum.cached_tokens > 0 { format!(" ({} cached)", sum.cached_tokens) } else { String::new() };
+    let cost = sum.cost_micros.map_or_else(String::new, |micros| {
+        format!(", cost {}.{:06}", micros / 1_000_000, micros % 1_000_000)
+    });
+    let estimated = if sum.estimated { ", partly estimated" } else { "" };
+    format!(
+        "{calls}, {} tokens sent{cached}, {} answered{cost}{estimated}",
+        sum.prompt_tokens, sum.completion_tokens
+    )
 }
 
 fn one_line(job: &JobView) -> String {

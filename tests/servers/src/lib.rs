@@ -4,6 +4,7 @@
 //! - [`RabbitNode`], [`RabbitCluster`]: RabbitMQ servers that a test may kill, freeze, wipe and configure
 //! - [`PostgresServer`], [`PgBouncer`]: the same for Postgres, and a pooler before it
 //! - [`Proxy`]: a network that can be cut, silenced and slowed down
+//! - [`ModelServer`]: an OpenAI-compatible endpoint whose model says what a test has it say
 //! - [`Management`]: what RabbitMQ's management API says and does
 //! - [`eventually`]: waits for a condition
 //!
@@ -13,6 +14,7 @@
 #![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "test support: a test fails by panicking")]
 
 pub mod management;
+pub mod model;
 pub mod postgres;
 pub mod proxy;
 pub mod rabbit;
@@ -28,6 +30,7 @@ mod wait;
 pub use certificates::{Certificates, LOOPBACK};
 pub use folder::Folder;
 pub use management::{Management, ManagementError, Queue};
+pub use model::{Asked, ModelServer, Reply, Said};
 pub use port::Port;
 pub use postgres::{PgBouncer, PgBouncerOptions, PostgresOptions, PostgresServer, Shutdown};
 pub use proxy::{Direction, Proxy, Trap};

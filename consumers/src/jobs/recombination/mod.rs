@@ -14,6 +14,7 @@ use ackord_graph::synthesis::{
 use async_trait::async_trait;
 use serde_json::json;
 
+use super::calls::Calls;
 use super::writing::{as_stored, failure_of, nothing_performed};
 use crate::error::JobError;
 use crate::handler::{Context, End, Failure, Handler, Outcome, Turn, Tx};
@@ -63,7 +64,8 @@ impl Handler for RecombinationHandler {
         let Some(gathered) = gather(connection, turn.job.node_id).await? else {
             return Err(JobError::Failed(refusal(turn, NotCombined::NotFound)));
         };
-        let text = combine(connection, self.combiner.as_ref(), &gathered).await?;
+        let calls = Calls::of(turn, context);
+        let text = combine(connection, self.combiner.as_ref(), &gathered, &calls.run()).await?;
         Ok(Some(Made { gathered, text }))
     }
 

@@ -11,7 +11,7 @@ use ackord_entities::graph::{synthesis_link, synthesis_part_read, synthesis_vers
 use ackord_entities::ids::{JobId, SynthesisId};
 use ackord_entities::jobs::{Job, Regeneration, SuperSynthesis, Synthesis};
 use ackord_entities::queue::state::JobState;
-use ackord_graph::synthesis::{ExtractiveProducer, Parts, Written};
+use ackord_graph::synthesis::{ExtractiveProducer, Parts, Run, WriteError, Written};
 use ackord_producer::Publish;
 use ackord_producer::broker::Broker;
 use ackord_producer::syntheses::remove;
@@ -41,16 +41,16 @@ impl Combiner for Unsteady {
         "unsteady"
     }
 
-    async fn combine(&self, parts: &Parts) -> Written {
+    async fn combine(&self, parts: &Parts, run: &Run<'_>) -> Result<Written, WriteError> {
         self.asked.notify_one();
         if self.hold.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             self.go.notified().await;
         }
         if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
         {
-            return Written::NoText(NoText::empty(&parts.topic));
+            return Ok(Written::NoText(NoText::empty(&parts.topic)));
         }
-        ExtractiveCombiner.combine(parts).await
+        ExtractiveCombiner.combine(parts, run).await
     }
 }
 

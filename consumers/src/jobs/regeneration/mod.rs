@@ -14,6 +14,7 @@ use ackord_graph::synthesis::{
 use async_trait::async_trait;
 use sea_orm::ConnectionTrait;
 
+use super::calls::Calls;
 use super::super_synthesis::{FanOut, divide};
 use super::writing::{give_up, keep, nothing_performed, write};
 use crate::error::JobError;
@@ -73,9 +74,13 @@ impl Handler for RegenerationHandler {
         let Some(row) = synthesis::by_id(connection, turn.job.node_id).await? else {
             return Err(not_found(turn));
         };
+        let calls = Calls::of(turn, context);
+        let run = calls.run();
         Ok(match asked_for(connection, &row).await? {
-            Asked::Text(job) => Output::Text(write(connection, self.producer.as_ref(), &job).await?),
-            Asked::Parts(job) => Output::Plan(divide(connection, self.planner.as_ref(), &job).await?, job),
+            Asked::Text(job) => Output::Text(write(connection, self.producer.as_ref(), &job, &run).await?),
+            Asked::Parts(job) => {
+                Output::Plan(divide(connection, self.planner.as_ref(), &job, &run).await?, job)
+            }
         })
     }
 

@@ -2,7 +2,7 @@
 
 use ackord_entities::ids::{JobId, SynthesisId};
 use ackord_entities::jobs::{SuperSynthesis, Synthesis};
-use ackord_graph::synthesis::{self as domain, NewPart, Plan, PlanRequest, ScopePlanner, plan};
+use ackord_graph::synthesis::{self as domain, NewPart, Plan, PlanRequest, Run, ScopePlanner, plan};
 use ackord_producer::{Publish, enqueue};
 use sea_orm::{ActiveEnum as _, ConnectionTrait};
 use serde_json::json;
@@ -23,6 +23,7 @@ pub(in crate::jobs) async fn divide(
     connection: &impl ConnectionTrait,
     planner: &dyn ScopePlanner,
     job: &SuperSynthesis,
+    run: &Run<'_>,
 ) -> Result<FanOut, JobError> {
     let request = PlanRequest {
         graph: known_graph(&job.graph, connection).await?,
@@ -31,7 +32,7 @@ pub(in crate::jobs) async fn divide(
         scope_count: job.scope_count,
         existing: &job.existing_synthesis_ids,
     };
-    let plan = plan(connection, planner, &request).await?;
+    let plan = plan(connection, planner, &request, run).await?;
     let parts = plan.parts.iter().map(|part| {
         let part = job.part(part);
         let input = input(&part)?;

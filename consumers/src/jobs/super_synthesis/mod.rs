@@ -15,6 +15,7 @@ use async_trait::async_trait;
 
 pub(super) use fan_out::{FanOut, divide};
 
+use super::calls::Calls;
 use super::writing::{as_stored, input, known_graph, no_longer_running, nothing_performed};
 use crate::error::JobError;
 use crate::handler::{Context, End, Failure, Handler, Outcome, Turn, Tx};
@@ -65,7 +66,8 @@ impl Handler for SuperSynthesisHandler {
         turn: &Turn<SuperSynthesis>,
         context: &Context,
     ) -> Result<Option<FanOut>, JobError> {
-        Ok(Some(divide(context.database.read(), self.planner.as_ref(), &turn.job).await?))
+        let calls = Calls::of(turn, context);
+        Ok(Some(divide(context.database.read(), self.planner.as_ref(), &turn.job, &calls.run()).await?))
     }
 
     async fn commit(

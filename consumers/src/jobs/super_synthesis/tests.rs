@@ -8,7 +8,7 @@ use ackord_entities::graph::{graphs, synthesis_attempt};
 use ackord_entities::ids::{GraphId, JobId, NodeId};
 use ackord_entities::jobs::{Job as _, Recombination, SubConfig, Synthesis, Visibility};
 use ackord_entities::queue::state::JobState;
-use ackord_graph::synthesis::{Ground, ask_super};
+use ackord_graph::synthesis::{Ground, PlanError, Run, ask_super};
 use rstest::rstest;
 use sea_orm::DbBackend;
 
@@ -266,7 +266,7 @@ impl ScopePlanner for Garbage {
         "garbage"
     }
 
-    async fn plan(&self, _ground: &Ground) -> Result<Vec<SubConfig>, String> {
+    async fn plan(&self, _ground: &Ground, _run: &Run<'_>) -> Result<Vec<SubConfig>, PlanError> {
         let elsewhere = SubConfig { starting_node_ids: vec![NodeId::new()], ..SubConfig::about("Leases") };
         Ok(vec![SubConfig::about(""), SubConfig::about("of the"), elsewhere])
     }

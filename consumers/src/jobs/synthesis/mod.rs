@@ -9,6 +9,7 @@ use ackord_entities::jobs::Synthesis;
 use ackord_graph::synthesis::{self as domain, AskError, Composed, ExtractiveProducer, TextProducer, Wish};
 use async_trait::async_trait;
 
+use super::calls::Calls;
 use super::writing::{give_up, input, keep, known_graph, nothing_performed, unknown_graph, write};
 use crate::error::JobError;
 use crate::handler::{Context, End, Handler, Outcome, Turn, Tx};
@@ -51,7 +52,8 @@ impl Handler for SynthesisHandler {
     }
 
     async fn perform(&self, turn: &Turn<Synthesis>, context: &Context) -> Result<Option<Composed>, JobError> {
-        Ok(Some(write(context.database.read(), self.producer.as_ref(), &turn.job).await?))
+        let calls = Calls::of(turn, context);
+        Ok(Some(write(context.database.read(), self.producer.as_ref(), &turn.job, &calls.run()).await?))
     }
 
     async fn commit(

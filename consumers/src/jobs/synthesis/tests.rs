@@ -11,7 +11,7 @@ use ackord_entities::queue::job;
 use ackord_entities::queue::state::JobState;
 use ackord_entities::testing::TestDatabase;
 use ackord_graph::import::{Import, ImportOptions};
-use ackord_graph::synthesis::{Brief, Written};
+use ackord_graph::synthesis::{Assignment, Draft, WriteError};
 use rstest::rstest;
 use sea_orm::DbBackend;
 use serde_json::json;
@@ -74,10 +74,10 @@ impl TextProducer for Held {
         "held"
     }
 
-    async fn write(&self, brief: &Brief) -> Written {
+    async fn write(&self, assignment: &Assignment<'_>) -> Result<Draft, WriteError> {
         self.asked.notify_one();
         self.go.acquire().await.unwrap().forget();
-        ExtractiveProducer.write(brief).await
+        ExtractiveProducer.write(assignment).await
     }
 }
 

@@ -14,8 +14,9 @@ use super::{Combiner, MissingPart, PartText, Parts};
 use crate::search;
 use crate::synthesis::brief::{NoText, Written};
 use crate::synthesis::compose::ComposedText;
-use crate::synthesis::document::{Document, cited_facts, normalise_links};
+use crate::synthesis::document::{Document, cited_facts, keep_known, normalise_links};
 use crate::synthesis::material::Node;
+use crate::synthesis::writer::{Run, WriteError};
 
 /// The parts of one super-synthesis as they were read.
 #[derive(Clone, Debug)]
@@ -173,17 +174,18 @@ async fn facts(
 /// Has `combiner` make one text of the parts. Reads only.
 ///
 /// # Errors
-/// Whatever the database answers.
+/// Those of the combiner, and whatever the database answers.
 pub async fn combine(
     connection: &impl ConnectionTrait,
     combiner: &dyn Combiner,
     gathered: &Gathered,
-) -> Result<Result<ComposedText, NoText>, DbErr> {
+    run: &Run<'_>,
+) -> Result<Result<ComposedText, NoText>, WriteError> {
     let parts = &gathered.parts;
     if parts.texts.is_empty() {
         return Ok(Err(nothing_to_combine(parts)));
     }
-    let markdown = match combiner.combine(parts).await {
+    let markdown = match combiner.combine(parts, run).await? {
         Written::Text(markdown) => normalise_links(markdown.trim()),
         Written::NoText(why) => return Ok(Err(why)),
     };
@@ -194,6 +196,10 @@ pub async fn combine(
     let beyond = cited_facts(&markdown).into_iter().filter(|id| !known.contains(id)).collect();
     let mut facts_known = parts.facts.clone();
     facts_known.extend(facts(connection, gathered.graph, beyond).await?);
+    let markdown = keep_known(&markdown, &gathered.nodes, &facts_known);
+    if markdown.is_empty() {
+        return Ok(Err(NoText::empty(&parts.topic)));
+    }
     let document = Document::of(&markdown, &gathered.nodes, &facts_known);
     Ok(Ok(ComposedText { markdown, document }))
 }

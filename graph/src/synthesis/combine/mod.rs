@@ -19,6 +19,7 @@ pub use gather::{CombinationRecord, Gathered, combine, gather};
 use super::brief::{NoText, Written};
 use super::document::Document;
 use super::material::Fact;
+use super::writer::{Run, WriteError};
 use crate::search::topic_terms;
 
 /// What is to be combined.
@@ -66,10 +67,10 @@ pub struct MissingPart {
 #[async_trait::async_trait]
 pub trait Combiner: fmt::Debug + Send + Sync {
     /// Its name, stored with each version of a text that it wrote.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
-    /// Writes the text, or says why there is none. At least one part has a text.
-    async fn combine(&self, parts: &Parts) -> Written;
+    /// Writes the text, or says why there is none. At least one part has a text. No transaction is open.
+    async fn combine(&self, parts: &Parts, run: &Run<'_>) -> Result<Written, WriteError>;
 }
 
 /// Combines by choosing and sorting sentences. Deterministic: the same parts give the same text.
@@ -85,8 +86,8 @@ impl Combiner for ExtractiveCombiner {
         "extractive"
     }
 
-    async fn combine(&self, parts: &Parts) -> Written {
-        write(parts)
+    async fn combine(&self, parts: &Parts, _run: &Run<'_>) -> Result<Written, WriteError> {
+        Ok(write(parts))
     }
 }
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::synthesis::corpus::{DOCUMENTS, import};
 use crate::synthesis::document::{linked_nodes, visible};
 use crate::synthesis::material::{Node, Source};
-use crate::synthesis::{ExtractiveProducer, Request, compose as compose_text};
+use crate::synthesis::{ExtractiveProducer, Request, Run, compose as compose_text};
 
 fn written(parts: &Parts) -> String {
     match write(parts) {
@@ -63,8 +63,11 @@ async fn parts_about(whole: &str, topics: &[&str]) -> Parts {
     for topic in topics {
         let request =
             Request { graph, topic: (*topic).to_owned(), starting_nodes: vec![], budget: 20, max_words: 300 };
-        let text =
-            compose_text(test.database().read(), &ExtractiveProducer, &request).await.unwrap().text.unwrap();
+        let text = compose_text(test.database().read(), &ExtractiveProducer, &request, &Run::unwatched())
+            .await
+            .unwrap()
+            .text
+            .unwrap();
         let cited = text.document.sources.iter().flat_map(|source| source.fact_ids.iter().copied());
         let found = ackord_entities::graph::fact::by_ids(test.database().read(), cited).await.unwrap();
         facts.extend(crate::search::with_places(test.database().read(), graph, found).await.unwrap());

@@ -1,8 +1,11 @@
 //! The canonical links of a sentence, and what a reader sees of it.
 
+use std::collections::HashSet;
+
 use ackord_entities::ids::{FactId, NodeId};
 
 use super::token::{self, Target};
+use crate::synthesis::material::{Fact, Node};
 
 /// A canonical link and the bytes that it and its label take.
 #[derive(Clone, Debug)]
@@ -76,6 +79,30 @@ pub fn linked_nodes(text: &str) -> Vec<NodeId> {
     ids
 }
 
+/// `text` without its links to what is neither in `nodes` nor in `facts`: a mark of a citation goes, of another link the label stays.
+#[must_use]
+pub fn keep_known(text: &str, nodes: &[Node], facts: &[Fact]) -> String {
+    let nodes: HashSet<NodeId> = nodes.iter().map(|node| node.id).collect();
+    let facts: HashSet<FactId> = facts.iter().map(|fact| fact.id).collect();
+    let is_known = |target: Target| match target {
+        Target::Fact(id) => facts.contains(&id),
+        Target::Node(id) => nodes.contains(&id),
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    for link in links(text).into_iter().filter(|link| !is_known(link.target)) {
+        out.push_str(&text[copied..link.start]);
+        if link.is_mark() {
+            out.truncate(out.trim_end_matches([' ', '\u{a0}']).len());
+        } else {
+            out.push_str(link.label);
+        }
+        copied = link.end;
+    }
+    out.push_str(&text[copied..]);
+    out.trim().to_owned()
+}
+
 /// `text` as it reads: marks of citations are gone, other links are their labels.
 #[must_use]
 pub fn visible(text: &str) -> String {
@@ -118,6 +145,8 @@ fn label_start(before: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -129,6 +158,23 @@ mod tests {
         assert_eq!(visible(&text), "A lease [x] ends. [b](http://c)");
         assert_eq!(cited_facts(&text).len(), 1);
         assert_eq!(linked_nodes(&text).len(), 1);
+    }
+
+    #[test]
+    fn links_to_what_is_not_known_lose_their_address() {
+        let known = "01890a5d-ac96-774b-bcce-b302099a8058";
+        let node = Node {
+            id: known.parse().unwrap(),
+            name: "lease".to_owned(),
+            aliases: vec![],
+            node_type: ackord_entities::graph::node::NodeType::Term,
+        };
+        let text = format!("A [lease](/nodes/{known}) of a [term](/nodes/{ID}) ends [1](/facts/{ID}). Yes.");
+        assert_eq!(
+            keep_known(&text, &[node], &[]),
+            format!("A [lease](/nodes/{known}) of a term ends. Yes.")
+        );
+        assert_eq!(keep_known(&format!("[1](/facts/{ID})"), &[], &[]), "");
     }
 
     #[test]

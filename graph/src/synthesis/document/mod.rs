@@ -9,7 +9,7 @@ mod split;
 mod token;
 
 pub use build::{CitedSource, Document, FactLink, FactLinkKind, ReferencedNode, Sentence, Stats};
-pub use links::{cited_facts, linked_nodes, visible};
+pub use links::{cited_facts, keep_known, linked_nodes, visible};
 pub(crate) use links::{is_mark, links, target_of, visible_with};
 pub use names::NodeLink;
 pub use normalise::normalise_links;

@@ -12,10 +12,12 @@ pub(super) use inline::{Citation, cite_markdown, escape as escape_markdown};
 pub(super) use quality::leans;
 pub(super) use themes::{heading_of as presentable, is_plain_word};
 
-use super::brief::{Brief, NoText, TextProducer, Written};
+use super::brief::{Brief, NoText, Written};
+use super::explore::{Exploration, Record, explore};
+use super::writer::{Assignment, Draft, TextProducer, WriteError};
 use crate::search::topic_terms;
 
-/// Writes a text of sentences that the sources say. Deterministic: the same brief gives the same text.
+/// Writes a text of sentences that the sources say. Deterministic: the same graph gives the same text.
 ///
 /// It ranks sentences by their relevance to the topic and by how well they stand alone, takes a sentence that leans on the
 /// one before together with it, leaves out what is said already, puts the rest under headings that are the names of nodes,
@@ -29,9 +31,27 @@ impl TextProducer for ExtractiveProducer {
         "extractive"
     }
 
-    async fn write(&self, brief: &Brief) -> Written {
-        write(brief)
+    async fn write(&self, assignment: &Assignment<'_>) -> Result<Draft, WriteError> {
+        let Exploration { brief, record } = explore(assignment.connection, assignment.request).await?;
+        let written = if brief.facts.is_empty() {
+            Written::NoText(NoText::no_facts(&brief.topic, reason(&record)))
+        } else {
+            write(&brief)
+        };
+        let nodes = brief.nodes.into_iter().map(|visited| visited.node).collect();
+        let facts = brief.facts.into_iter().map(|scored| scored.fact).collect();
+        Ok(Draft { written, record, nodes, facts })
     }
+}
+
+fn reason(record: &Record) -> String {
+    if record.facts_found == 0 {
+        return format!("no fact of the graph holds any of the terms {:?}", record.searched);
+    }
+    format!(
+        "of the terms {:?} only {:?} stand together in one place of the graph; {} facts hold one of them",
+        record.searched, record.covered, record.facts_found
+    )
 }
 
 fn write(brief: &Brief) -> Written {

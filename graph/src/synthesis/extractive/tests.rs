@@ -3,14 +3,14 @@ use ackord_entities::testing::TestDatabase;
 use super::*;
 use crate::synthesis::corpus::{DOCUMENTS, import};
 use crate::synthesis::document::{Document, FactLinkKind, visible};
-use crate::synthesis::{Composed, ComposedText, Request, compose as compose_text};
+use crate::synthesis::{Composed, ComposedText, Request, Run, compose as compose_text};
 
 async fn composed(topic: &str, max_words: u32) -> Composed {
     let test = TestDatabase::sqlite().await;
     let graph = import(test.database(), "default", &DOCUMENTS).await;
     let request =
         Request { graph, topic: topic.to_owned(), starting_nodes: Vec::new(), budget: 20, max_words };
-    compose_text(test.database().read(), &ExtractiveProducer, &request).await.unwrap()
+    compose_text(test.database().read(), &ExtractiveProducer, &request, &Run::unwatched()).await.unwrap()
 }
 
 async fn text_about(topic: &str, max_words: u32) -> ComposedText {
@@ -103,6 +103,7 @@ async fn facts_that_cannot_be_quoted_give_no_text() {
     let graph = import(test.database(), "default", &documents).await;
     let request =
         Request { graph, topic: "zebra".to_owned(), starting_nodes: vec![], budget: 5, max_words: 100 };
-    let composed = compose_text(test.database().read(), &ExtractiveProducer, &request).await.unwrap();
+    let composed =
+        compose_text(test.database().read(), &ExtractiveProducer, &request, &Run::unwatched()).await.unwrap();
     assert_eq!(composed.text.unwrap_err().code, "no_usable_facts");
 }

@@ -7,11 +7,12 @@ use ackord_entities::jobs::SubConfig;
 
 use super::ground::{Ground, GroundNode};
 use super::titles::{are_alike, title};
-use super::{FEWEST, ScopePlanner};
+use super::{FEWEST, PlanError, ScopePlanner};
 use crate::search::topic_terms;
 use crate::synthesis::coverage;
 use crate::synthesis::extractive::presentable;
 use crate::synthesis::material::Fact;
+use crate::synthesis::writer::Run;
 use crate::text::terms_of;
 
 /// A node that more than this share of the facts mention is what all of it is about.
@@ -42,9 +43,9 @@ impl ScopePlanner for GraphPlanner {
         "clusters"
     }
 
-    async fn plan(&self, ground: &Ground) -> Result<Vec<SubConfig>, String> {
+    async fn plan(&self, ground: &Ground, _run: &Run<'_>) -> Result<Vec<SubConfig>, PlanError> {
         if ground.facts.is_empty() {
-            return Err("the graph holds no facts about the topic".to_owned());
+            return Err(PlanError::NoParts("the graph holds no facts about the topic".to_owned()));
         }
         let (own, others): (Vec<&GroundNode>, Vec<&GroundNode>) =
             ground.nodes.iter().partition(|node| is_topic(ground, node));

@@ -13,11 +13,13 @@ use std::fmt;
 use ackord_entities::graph::super_synthesis::Planning;
 use ackord_entities::ids::{GraphId, SynthesisId};
 use ackord_entities::jobs::SubConfig;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
 pub use clusters::GraphPlanner;
 pub use ground::{Covered, Ground, GroundNode};
+
+use super::writer::{Run, WriteError};
 
 /// Parts that a planner finds by itself: at least and at most.
 const FEWEST: usize = 3;
@@ -30,10 +32,22 @@ const WHOLE_BUDGET: u32 = 20;
 #[async_trait::async_trait]
 pub trait ScopePlanner: fmt::Debug + Send + Sync {
     /// Its name, stored with the plan.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// The parts, most important first, or why there are none.
-    async fn plan(&self, ground: &Ground) -> Result<Vec<SubConfig>, String>;
+    async fn plan(&self, ground: &Ground, run: &Run<'_>) -> Result<Vec<SubConfig>, PlanError>;
+}
+
+/// There are no parts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The planner has none, for this reason: the topic stays in one piece.
+    #[error("{0}")]
+    NoParts(String),
+    /// The planner could not be asked: the job goes wrong, and is tried again where that may help.
+    #[error(transparent)]
+    Failed(#[from] WriteError),
 }
 
 /// What is to be divided.
@@ -71,12 +85,13 @@ pub struct Plan {
 /// a usable topic and parts beyond the wanted number are left out, budgets are brought between 10 and 20.
 ///
 /// # Errors
-/// Whatever the database answers.
+/// Those of a planner that could not be asked, and whatever the database answers.
 pub async fn plan(
     connection: &impl ConnectionTrait,
     planner: &dyn ScopePlanner,
     request: &Request<'_>,
-) -> Result<Plan, DbErr> {
+    run: &Run<'_>,
+) -> Result<Plan, WriteError> {
     if !request.given.is_empty() {
         return Ok(Plan {
             planning: Planning::Given,
@@ -86,9 +101,10 @@ pub async fn plan(
         });
     }
     let ground = ground::read(connection, request).await?;
-    let found = match planner.plan(&ground).await {
+    let found = match planner.plan(&ground, run).await {
         Ok(parts) => sift::sift(parts, &ground),
-        Err(reason) => Err(reason),
+        Err(PlanError::NoParts(reason)) => Err(reason),
+        Err(PlanError::Failed(error)) => return Err(error),
     };
     Ok(match found {
         Ok(sift::Sifted { parts, reason }) => {

@@ -8,7 +8,7 @@ use rstest::rstest;
 use super::*;
 use crate::search::topic_terms;
 use crate::synthesis::corpus::{DOCUMENTS, import};
-use crate::synthesis::{ExtractiveProducer, Request as TextRequest, compose};
+use crate::synthesis::{ExtractiveProducer, Request as TextRequest, Run, compose};
 
 const ENGINE: &str = "# Engine of jobs
 
@@ -50,7 +50,7 @@ async fn plan_of(
     existing: &[SynthesisId],
 ) -> Plan {
     let request = Request { graph, topic, given: &[], scope_count, existing };
-    plan(test.database().read(), &GraphPlanner, &request).await.unwrap()
+    plan(test.database().read(), &GraphPlanner, &request, &Run::unwatched()).await.unwrap()
 }
 
 #[tokio::test]
@@ -96,7 +96,8 @@ async fn what_is_planned_can_be_written() {
             budget: part.exploration_budget,
             max_words: part.max_words,
         };
-        let composed = compose(test.database().read(), &ExtractiveProducer, &request).await.unwrap();
+        let composed =
+            compose(test.database().read(), &ExtractiveProducer, &request, &Run::unwatched()).await.unwrap();
         assert!(composed.text.is_ok(), "{}: {:?}", part.topic, composed.text);
         let is_whole = topic_terms(&part.topic) == topic_terms("Jobs");
         assert_eq!(is_whole, index == 0, "the others are about something of their own: {}", part.topic);
@@ -140,7 +141,7 @@ async fn given_parts_are_taken_as_they_are() {
     let graph = import(test.database(), "default", &DOCUMENTS).await;
     let given = [SubConfig { exploration_budget: 3, ..SubConfig::about("Leases") }];
     let request = Request { graph, topic: "All", given: &given, scope_count: 5, existing: &[] };
-    let plan = plan(test.database().read(), &GraphPlanner, &request).await.unwrap();
+    let plan = plan(test.database().read(), &GraphPlanner, &request, &Run::unwatched()).await.unwrap();
     assert_eq!((plan.planning, plan.parts.as_slice()), (Planning::Given, given.as_slice()));
 }
 
