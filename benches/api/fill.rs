@@ -6,7 +6,7 @@ use ackord_entities::graph::{graphs, synthesis_version};
 use ackord_entities::ids::{JobId, SynthesisId};
 use ackord_graph::import::{Import, ImportOptions, Upload, UploadFormat};
 use ackord_graph::synthesis::document::Document;
-use ackord_graph::synthesis::{ExtractiveProducer, Request, Wish, begin, complete, compose, find_graph};
+use ackord_graph::synthesis::{ExtractiveProducer, Request, Run, Wish, begin, complete, compose, find_graph};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, Statement};
 use std::fmt::Write as _;
@@ -129,7 +129,7 @@ async fn write_one(database: &Database) -> (SynthesisId, u32) {
     let topic = "How leases keep two workers apart";
     let request =
         Request { graph, topic: topic.to_owned(), starting_nodes: Vec::new(), budget: 50, max_words: 1_000 };
-    let composed = compose(database.read(), &ExtractiveProducer, &request).await.unwrap();
+    let composed = compose(database.read(), &ExtractiveProducer, &request, &Run::unwatched()).await.unwrap();
     let input = format!("{{\"topic\":\"{topic}\"}}");
     let wish = Wish { graph, topic, visibility: Visibility::Public, creator: None, input: &input };
     let tx = database.begin().await.unwrap();
@@ -137,7 +137,7 @@ async fn write_one(database: &Database) -> (SynthesisId, u32) {
     let job = JobId::new();
     let running = begin(&tx, &wish, job, now).await.unwrap().unwrap();
     let written = composed.text.expect("the documents say something about it");
-    complete(&tx, running.id, job, &written, composed.producer, &composed.record, now).await.unwrap();
+    complete(&tx, running.id, job, &written, &composed.producer, &composed.record, now).await.unwrap();
     tx.commit().await.unwrap();
     let version = synthesis_version::of(database.read(), running.id, 1).await.unwrap().unwrap();
     let document: Document = serde_json::from_str(&version.document).unwrap();

@@ -4,7 +4,7 @@ use ackord_entities::graph::synthesis::{self, Failure};
 use ackord_entities::ids::{JobId, SynthesisId};
 use ackord_entities::queue::api_token::ApiRole;
 use ackord_entities::queue::{audit, job};
-use ackord_graph::synthesis::{ExtractiveProducer, Request, Wish, begin, complete, compose, fail};
+use ackord_graph::synthesis::{ExtractiveProducer, Request, Run, Wish, begin, complete, compose, fail};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, DbBackend};
 use serde_json::{Value, json};
@@ -48,13 +48,13 @@ pub(crate) async fn write(world: &World, asked: &Asked) {
         budget: 10,
         max_words: 200,
     };
-    let composed = compose(database.read(), &ExtractiveProducer, &request).await.unwrap();
+    let composed = compose(database.read(), &ExtractiveProducer, &request, &Run::unwatched()).await.unwrap();
     let tx = database.begin().await.unwrap();
     let now = database.clock().now(&tx).await.unwrap();
     begun(&tx, &row, asked, now).await;
     let text = composed.text.unwrap();
     let version =
-        complete(&tx, asked.id, asked.job, &text, composed.producer, &composed.record, now).await.unwrap();
+        complete(&tx, asked.id, asked.job, &text, &composed.producer, &composed.record, now).await.unwrap();
     assert!(version.is_some(), "the synthesis that was asked for is the one that its job writes");
     tx.commit().await.unwrap();
 }

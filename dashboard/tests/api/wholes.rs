@@ -6,8 +6,8 @@ use ackord_entities::jobs::{SubConfig, SuperSynthesis, Synthesis};
 use ackord_entities::queue::api_token::ApiRole;
 use ackord_graph::synthesis::document::Document;
 use ackord_graph::synthesis::{
-    Combination, ComposedText, GraphPlanner, NewPart, PlanRequest, begin_combining, find_graph, gather, plan,
-    start, store_combination, store_plan,
+    Combination, ComposedText, GraphPlanner, NewPart, PlanRequest, Run, begin_combining, find_graph, gather,
+    plan, start, store_combination, store_plan,
 };
 use ackord_producer::Publish;
 use ackord_producer::syntheses::part_ended;
@@ -25,7 +25,7 @@ async fn planned(world: &World, whole: &Asked, topics: &[&str]) -> Vec<Asked> {
     let given: Vec<SubConfig> = topics.iter().map(|topic| SubConfig::about(*topic)).collect();
     let graph = find_graph(database.read(), "default").await.unwrap().unwrap();
     let request = PlanRequest { graph, topic: "Jobs", given: &given, scope_count: 0, existing: &[] };
-    let plan = plan(database.read(), &GraphPlanner, &request).await.unwrap();
+    let plan = plan(database.read(), &GraphPlanner, &request, &Run::unwatched()).await.unwrap();
     let parts: Vec<(JobId, Synthesis, String)> = given
         .iter()
         .map(|part| SuperSynthesis::about("Jobs").part(part))

@@ -356,7 +356,10 @@ fn message<J: Job>(job: JobId, payload: &J) -> Message {
 /// Gives the failed `part` a text, as its worker would.
 async fn write_by_hand(database: &Database, part: &Part) {
     let job = JobId::new();
-    let composed = write(database.read(), &ExtractiveProducer, &Synthesis::about("Leases")).await.unwrap();
+    let composed =
+        write(database.read(), &ExtractiveProducer, &Synthesis::about("Leases"), &Run::unwatched())
+            .await
+            .unwrap();
     let tx = database.begin().await.unwrap();
     let now = database.clock().now(&tx).await.unwrap();
     domain::start(&tx, part.sub_id, job, now).await.unwrap().unwrap();
