@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
@@ -21,6 +21,17 @@ use crate::problem::Problem;
 const LIMIT: Duration = Duration::from_secs(5);
 /// Where OTLP over HTTP takes traces.
 const PATH: &str = "/v1/traces";
+
+/// Speaks plain HTTP, and would otherwise not start where nobody has chosen the cryptography of the process or the system has no
+/// certificates: it shares its library with those who need both.
+fn client() -> Result<reqwest::blocking::Client, String> {
+    // Where somebody has, that is it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let build = || reqwest::blocking::Client::builder().timeout(LIMIT).tls_certs_only([]).build();
+    // It has a runtime of its own, which may not begin within another one.
+    let built = std::thread::spawn(build).join().map_err(|_| "its client cannot be made".to_owned())?;
+    built.map_err(|error| error.to_string())
+}
 
 /// Sends spans while it lives. Dropping it sends the last ones, for a few seconds at most.
 #[derive(Debug)]
@@ -47,6 +58,7 @@ impl Traces {
         }
         let exporter = SpanExporter::builder()
             .with_http()
+            .with_http_client(client().map_err(refused)?)
             .with_endpoint(address.as_str())
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(LIMIT)

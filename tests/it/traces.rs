@@ -119,6 +119,8 @@ async fn follow_up_of(stage: &Stage, id: JobId) -> job::Model {
 #[test]
 fn a_trace_goes_from_the_publisher_through_the_job_to_its_follow_up() {
     let collector = Collector::start();
+    // The exporter's library is also that of the model, which encrypts: somebody has to choose with what.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = SpanExporter::builder()
         .with_http()
         .with_endpoint(format!("{}/v1/traces", collector.url()))
