@@ -275,7 +275,9 @@ async fn a_kind_of_which_nothing_waits_any_more_is_not_set_aside(
     let apple = publish(database, &Apple {}).await;
     broker.fall_silent(Apple::KIND);
     let relay = relay(database, &broker, &Doorbell::default(), 4);
-    assert!(matches!(relay.round(Start::Look).await.unwrap(), Round::Sent { .. }));
+    let round = relay.round(Start::Look).await;
+    relay.say(&round);
+    assert!(matches!(round.unwrap(), Round::Sent { .. }));
     relay.probe(Apple::KIND.to_owned()).await;
     assert_eq!((relay.aside.kinds(), relay.health().is_good()), (vec![Apple::KIND.to_owned()], false));
     // Another relay has sent it.
