@@ -104,8 +104,9 @@ impl Others {
     /// one.
     async fn crowd_out(&mut self, server: &PostgresServer) {
         self.guests.retain_mut(|one| one.try_wait().unwrap().is_none());
-        let places = (CONNECTIONS as usize).saturating_sub(self.guests.len());
-        self.guests.extend((0..places).map(|_| connection(server)));
+        // Not all at once, and no more than there are places beside the bouncer's: those who are turned away cost as much as the others.
+        let places = (CONNECTIONS as usize - 1).saturating_sub(self.guests.len());
+        self.guests.extend((0..places.min(4)).map(|_| connection(server)));
         let throw_out =
             format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}';\n");
         self.bouncer.stdin.as_mut().unwrap().write_all(throw_out.as_bytes()).await.unwrap();
