@@ -126,7 +126,7 @@ async fn write_one(database: &Database) -> (SynthesisId, u32) {
     };
     Import::new(database.clone(), ImportOptions::default()).take(upload).await.unwrap();
     let graph = find_graph(database.read(), graphs::DEFAULT).await.unwrap().unwrap();
-    let topic = "How leases keep two workers apart";
+    let topic = "How a worker renews a lease";
     let request =
         Request { graph, topic: topic.to_owned(), starting_nodes: Vec::new(), budget: 50, max_words: 1_000 };
     let composed = compose(database.read(), &ExtractiveProducer, &request, &Run::unwatched()).await.unwrap();
