@@ -97,6 +97,10 @@ typed_id!(
     ReplayRunId
 );
 typed_id!(
+    /// A schedule. One that is removed and made again under its name is another one.
+    ScheduleId
+);
+typed_id!(
     /// One life of a broker's storage, by which a broker that lost it is noticed.
     Incarnation
 );

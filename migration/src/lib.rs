@@ -18,6 +18,7 @@ mod m20261122_000011_api_tokens;
 mod m20261122_000012_model_calls;
 mod m20261122_000013_lists;
 mod m20261122_000014_syntheses_in_flight;
+mod m20261122_000015_schedules;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000012_model_calls::Migration),
             Box::new(m20261122_000013_lists::Migration),
             Box::new(m20261122_000014_syntheses_in_flight::Migration),
+            Box::new(m20261122_000015_schedules::Migration),
         ]
     }
 

@@ -20,7 +20,7 @@ pub struct Model {
     /// Who.
     pub actor: String,
     /// What: `cancel`, `retry`, `replay`, `discard`, `stop`, `pause`, `resume`, `create`, `revoke`, `change`,
-    /// `delete`.
+    /// `delete`, `enable`, `disable`, `fire`.
     pub verb: String,
     /// What it was done to.
     pub subject_type: SubjectType,
@@ -57,6 +57,9 @@ pub enum SubjectType {
     /// A token of the HTTP API, by its name.
     #[sea_orm(string_value = "api_token")]
     ApiToken,
+    /// A schedule, by its name.
+    #[sea_orm(string_value = "schedule")]
+    Schedule,
 }
 
 /// A deed about to be written.

@@ -3,7 +3,7 @@
 //! The path of a job through them: [`job`] and [`outbox`] are written together by the publisher; the relay empties
 //! [`outbox`]; the worker's transaction moves [`job`] to its end and writes [`attempt`], [`dead_letter`] or the next
 //! [`outbox`] row beside it; [`model_call`] keeps what its attempts paid for. [`lease`], [`dedup`] and [`suspect`] guard who may run; [`message_id`] and [`idempotency`]
-//! recognise what was asked before; [`incarnation`] recognises the broker; [`audit`] and [`pause`] belong to operators, [`api_token`] says who may do
+//! recognise what was asked before; [`schedule`] publishes by the clock, and [`schedule_tick`] remembers which of its ticks were dealt with; [`incarnation`] recognises the broker; [`audit`] and [`pause`] belong to operators, [`api_token`] says who may do
 //! what over HTTP;
 //! [`probe`] finds out whether anything can be written at all, [`figures`] how much waits and for how long.
 
@@ -30,6 +30,8 @@ pub mod process;
 pub mod replay_letter;
 pub mod replay_run;
 pub mod retention;
+pub mod schedule;
+pub mod schedule_tick;
 pub mod state;
 pub mod survey;
 pub mod suspect;

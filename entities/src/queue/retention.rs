@@ -72,8 +72,16 @@ pub async fn remove(tx: &DatabaseTransaction, jobs: &[JobId]) -> Result<usize, D
         .build();
     let rows = tx.query_all_raw(statement).await?;
     let jobs: Vec<JobId> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-    let belongings =
-        ["attempts", "model_calls", "outbox", "message_ids", "dedup_keys", "suspects", "dead_letters"];
+    let belongings = [
+        "attempts",
+        "model_calls",
+        "outbox",
+        "message_ids",
+        "dedup_keys",
+        "suspects",
+        "dead_letters",
+        "schedule_ticks",
+    ];
     for (table, column) in belongings.into_iter().map(|table| (table, "job_id")).chain([("jobs", "id")]) {
         let statement = Sql::new(backend)
             .text(&format!("DELETE FROM {table} WHERE "))
