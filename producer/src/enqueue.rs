@@ -146,12 +146,23 @@ pub async fn enqueue_json(
     payload: &str,
     publish: &Publish,
 ) -> Result<Enqueued, EnqueueError> {
-    let keys = spec.check(spec.version, payload.as_bytes())?;
+    enqueue_stored(tx, spec, spec.version, payload, publish).await
+}
+
+/// The same for a payload that was written as `version`, perhaps long ago: the job keeps it as it is.
+pub(crate) async fn enqueue_stored(
+    tx: &DatabaseTransaction,
+    spec: &KindSpec,
+    version: u16,
+    payload: &str,
+    publish: &Publish,
+) -> Result<Enqueued, EnqueueError> {
+    let keys = spec.check(version, payload.as_bytes())?;
     let (span, publish) = traced(spec.kind, 1, publish);
     let new = NewJob {
         id: publish.id.unwrap_or_else(JobId::new),
         kind: spec.kind,
-        version: spec.version,
+        version,
         origin: Origin::Enqueue,
         max_attempts: spec.max_attempts,
         payload: payload.to_owned(),

@@ -11,6 +11,7 @@ pub mod health;
 pub mod metrics;
 pub mod operate;
 pub mod relay;
+pub mod schedules;
 pub mod story;
 pub mod syntheses;
 pub mod trace;

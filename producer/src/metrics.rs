@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows who collects them. Without a recorder they cost next to nothing.
 
+use ackord_entities::queue::schedule_tick::TickOutcome;
+use chrono::TimeDelta;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::broker::Confirm;
@@ -65,6 +67,8 @@ pub fn describe(list: &[Metric]) {
 const WINDOWS: &str = "ackord_relay_windows_total";
 const MESSAGES: &str = "ackord_relay_messages_total";
 const SECONDS: &str = "ackord_relay_window_seconds";
+const TICKS: &str = "ackord_schedule_ticks_total";
+const LATE: &str = "ackord_schedule_late_seconds";
 
 /// The metrics of this crate.
 pub const METRICS: &[Metric] = &[
@@ -81,6 +85,14 @@ pub const METRICS: &[Metric] = &[
          sent again with the same id).",
     ),
     Metric::histogram(SECONDS, &[], "Seconds from the publishing of a window to its last confirm."),
+    Metric::counter(
+        TICKS,
+        &["outcome"],
+        "Ticks of schedules that this process has dealt with: fired (a job was made), overlap (the job before it had not ended), \
+         duplicate (another job has the dedup key), missed (nobody was there in time; one for all that were passed over together), \
+         unknown_kind, invalid_payload.",
+    ),
+    Metric::histogram(LATE, &[], "Seconds from the planned time of a tick to its firing."),
 ];
 
 /// What a relay counts.
@@ -146,5 +158,39 @@ impl Default for RelayMeter {
 impl std::fmt::Debug for RelayMeter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("RelayMeter")
+    }
+}
+
+/// What a scheduler counts.
+#[derive(Clone)]
+pub struct SchedulerMeter {
+    late: Histogram,
+}
+
+impl SchedulerMeter {
+    /// The counters of the recorder that is installed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { late: histogram!(LATE) }
+    }
+
+    /// A tick that was dealt with so late.
+    pub fn tick(&self, outcome: TickOutcome, late_by: TimeDelta) {
+        counter!(TICKS, "outcome" => outcome.to_string()).increment(1);
+        if outcome == TickOutcome::Fired {
+            self.late.record(late_by.as_seconds_f64().max(0.0));
+        }
+    }
+}
+
+impl Default for SchedulerMeter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for SchedulerMeter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("SchedulerMeter")
     }
 }

@@ -1,9 +1,10 @@
-//! What operators do to jobs, dead letters and kinds. Every verb is one transaction, may be pressed twice without harm, and is
+//! What operators do to jobs, dead letters, kinds and schedules. Every verb is one transaction, may be pressed twice without harm, and is
 //! written to the audit: who, when, why.
 
 mod jobs;
 mod kinds;
 mod letters;
+mod schedules;
 mod tokens;
 
 pub use jobs::{CancelOutcome, RetryOutcome, cancel, retry_now};
@@ -12,6 +13,9 @@ pub use letters::{
     Changed, Checked, Edit, Failing, Patch, PatchError, Prepared, ReplayError, Replayed, ResumeOutcome,
     RunRequest, Started, StopOutcome, Why, check_patch, discard, give_lives, payload_diff, prepare, replay,
     resume_run, start_run, stop_run,
+};
+pub use schedules::{
+    ScheduleError, ScheduleSet, ScheduleWish, enable_schedule, fire_schedule, remove_schedule, set_schedule,
 };
 pub use tokens::{Secret, TokenRequest, create_token, revoke_token};
 

@@ -1,10 +1,11 @@
-//! What is known about jobs and dead letters, as people and programs read it: the command line and the HTTP API show the same.
+//! What is known about jobs, dead letters and schedules, as people and programs read it: the command line and the HTTP API show the same.
 //! The JSON of everything here is a stable interface.
 
 mod job;
 mod letter;
 mod model;
 mod run;
+mod schedule;
 mod timeline;
 mod token;
 mod whole;
@@ -15,6 +16,7 @@ pub use job::{ErrorView, JobView};
 pub use letter::{GroupView, LetterView, WholeLetter};
 pub use model::{AttemptUse, ModelCallView, ModelSum, ModelUse};
 pub use run::{JobCounts, LeftBehind, LetterCounts, RunView, StepView, Stop};
+pub use schedule::{NextTick, ScheduleView, ScheduledBy, TickView, WholeSchedule, next_ticks};
 pub use timeline::Event;
 pub use token::TokenView;
 pub use whole::{AttemptView, LeaseView, LetterBrief, Story};

@@ -8,6 +8,7 @@ use sea_orm::ActiveEnum;
 use serde::Serialize;
 
 use super::Audience;
+use super::schedule::ScheduledBy;
 
 /// One event. The codes are a stable interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,12 +26,13 @@ pub struct Event {
 /// All that was recorded about a job.
 pub(super) fn timeline(
     job: &job::Model,
+    schedule: Option<&ScheduledBy>,
     attempts: &[attempt::Model],
     letters: &[dead_letter::Model],
     deeds: &[audit::Model],
     audience: Audience,
 ) -> Vec<Event> {
-    let mut events = vec![published(job)];
+    let mut events = vec![published(job, schedule)];
     events.extend(attempts.iter().flat_map(|attempt| of_attempt(attempt, audience)));
     // An attempt that simply succeeds leaves its start on the job's row only.
     let newest = job.started_at.filter(|start| attempts.iter().all(|attempt| attempt.started_at < *start));
@@ -46,11 +48,12 @@ fn event(at: DateTime<Utc>, what: &str, text: impl Into<String>) -> Event {
     Event { at, what: what.to_owned(), text: text.into() }
 }
 
-fn published(job: &job::Model) -> Event {
-    let by = match (job.parent_id, job.origin) {
-        (Some(parent), _) => format!("published by job {parent}"),
-        (None, job::Origin::Enqueue) => "published".to_owned(),
-        (None, job::Origin::Direct) => "published straight over the broker".to_owned(),
+fn published(job: &job::Model, schedule: Option<&ScheduledBy>) -> Event {
+    let by = match (schedule, job.parent_id, job.origin) {
+        (Some(schedule), ..) => format!("published by {}", schedule.sentence()),
+        (None, Some(parent), _) => format!("published by job {parent}"),
+        (None, None, job::Origin::Enqueue) => "published".to_owned(),
+        (None, None, job::Origin::Direct) => "published straight over the broker".to_owned(),
     };
     event(job.created_at, "published", by)
 }

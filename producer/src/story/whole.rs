@@ -6,7 +6,7 @@ use ackord_entities::queue::attempt::{self, Outcome};
 use ackord_entities::queue::dead_letter::{self, LetterState, Reason as DeathReason};
 use ackord_entities::queue::job::{self, Filter};
 use ackord_entities::queue::state::JobState;
-use ackord_entities::queue::{audit, lease, model_call, outbox, pause};
+use ackord_entities::queue::{audit, lease, model_call, outbox, pause, schedule_tick};
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use serde::Serialize;
@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::Audience;
 use super::job::{ErrorView, JobView, json_or_text};
 use super::model::ModelUse;
+use super::schedule::ScheduledBy;
 use super::timeline::{Event, timeline};
 use super::why::{Circumstances, Reason, why_not_running};
 
@@ -37,6 +38,8 @@ pub struct Story {
     pub model_use: Option<ModelUse>,
     /// The job whose commit published it.
     pub parent: Option<JobView>,
+    /// The schedule and the tick that made it.
+    pub schedule: Option<ScheduledBy>,
     /// The newest first, one hundred at most.
     pub follow_ups: Vec<JobView>,
     /// What was given up of it.
@@ -121,6 +124,7 @@ impl Story {
         let calls = model_call::of_job(read, id).await?;
         let letters = dead_letter::of_job(read, id).await?;
         let deeds = audit::of_subject(read, &id.to_string()).await?;
+        let schedule = schedule_tick::of_job(read, id).await?.map(ScheduledBy::new);
         let runs_under = lease::find(read, &lease::run_key(id)).await?;
         let circumstances = Circumstances {
             job: &row,
@@ -142,10 +146,11 @@ impl Story {
         Ok(Some(Self {
             job: JobView::new(&row, message.as_ref(), audience, now),
             why_not_running,
-            timeline: timeline(&row, &attempts, &letters, &deeds, audience),
+            timeline: timeline(&row, schedule.as_ref(), &attempts, &letters, &deeds, audience),
             attempts: attempts.into_iter().map(|attempt| attempt_view(attempt, audience)).collect(),
             model_use: audience.only_operators(|| ModelUse::of(&calls)).flatten(),
             parent: JobView::of_all(database, parent.as_slice(), audience, now).await?.pop(),
+            schedule,
             follow_ups: JobView::of_all(database, &follow_ups, audience, now).await?,
             dead_letters: letters.iter().map(|letter| letter_brief(letter, audience)).collect(),
             lease: runs_under.filter(|lease| lease.owner == Some(id)).map(lease_view),

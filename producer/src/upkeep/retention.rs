@@ -6,7 +6,7 @@ use std::time::Duration;
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::{Catalogue, KindSpec};
-use ackord_entities::queue::retention;
+use ackord_entities::queue::{retention, schedule_tick};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ pub struct RetentionOptions {
     pub step_limit: Duration,
     /// How long audit entries and letters without a job are kept.
     pub loose: Duration,
+    /// How long it is known what became of ticks that made no job. There may be one each second.
+    pub ticks: Duration,
 }
 
 impl Default for RetentionOptions {
@@ -39,6 +41,7 @@ impl Default for RetentionOptions {
             step: 200,
             step_limit: Duration::from_secs(120),
             loose: Duration::from_secs(90 * 24 * 3600),
+            ticks: Duration::from_secs(14 * 24 * 3600),
         }
     }
 }
@@ -91,7 +94,7 @@ impl Retention {
         for spec in self.catalogue.iter() {
             removed += self.jobs(spec, walked, now, stop).await?;
         }
-        Ok(removed + self.loose(now, stop).await?)
+        Ok(removed + self.loose(now, stop).await? + self.ticks(now, stop).await?)
     }
 
     async fn jobs(
@@ -131,12 +134,35 @@ impl Retention {
         Ok(removed)
     }
 
+    async fn ticks(&self, now: DateTime<Utc>, stop: &CancellationToken) -> Result<u64, DbErr> {
+        let Some(before) = now.checked_sub_signed(age(self.options.ticks)) else { return Ok(0) };
+        let mut removed = 0;
+        while !stop.is_cancelled() {
+            let step = self.remove_ticks(before).await?;
+            removed += step;
+            if step < u64::from(self.options.step) {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+
     async fn remove(&self, old: &[JobId]) -> Result<u64, DbErr> {
         let step = async {
             let tx = self.database.begin_unlimited().await?;
             let removed = retention::remove(&tx, old).await?;
             tx.commit().await?;
             Ok(removed as u64)
+        };
+        self.database.within(self.options.step_limit, step).await
+    }
+
+    async fn remove_ticks(&self, before: DateTime<Utc>) -> Result<u64, DbErr> {
+        let step = async {
+            let tx = self.database.begin_unlimited().await?;
+            let removed = schedule_tick::remove_old(&tx, before, self.options.step).await?;
+            tx.commit().await?;
+            Ok(removed)
         };
         self.database.within(self.options.step_limit, step).await
     }
