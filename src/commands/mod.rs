@@ -15,6 +15,7 @@ mod payload;
 pub(crate) mod publish;
 pub(crate) mod reconcile;
 pub(crate) mod relay;
+pub(crate) mod schedules;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod synthesis;

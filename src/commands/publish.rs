@@ -50,7 +50,7 @@ pub(crate) struct PublishArgs {
     timeout: Option<Duration>,
 }
 
-fn parse_moment(text: &str) -> Result<DateTime<Utc>, String> {
+pub(crate) fn parse_moment(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|moment| moment.to_utc())
         .map_err(|error| format!("{error}; give RFC 3339 such as 2026-12-24T18:00:00Z"))

@@ -13,6 +13,7 @@ use ackord_producer::Doorbell;
 use ackord_producer::broker::Broker;
 use ackord_producer::broker::topology::Topology;
 use ackord_producer::relay::{Relay, RelayOptions};
+use ackord_producer::schedules::{Scheduler, SchedulerOptions};
 use ackord_producer::syntheses::CatchUp;
 use ackord_producer::upkeep::{
     Guarded, Retention, RetentionOptions, Sweeper, SweeperOptions, TopologyKeeper, TopologyOptions,
@@ -98,6 +99,10 @@ pub(super) async fn start(
     if roles.contains(&Role::Upkeep) {
         let sweeper = Sweeper::new(database.clone(), doorbell.clone(), SweeperOptions::default());
         tasks.spawn("sweeper", |stop| sweeper.run(stop));
+        let options = SchedulerOptions::default();
+        let scheduler = Scheduler::new(database.clone(), catalogue.clone(), doorbell.clone(), options);
+        healths.push(scheduler.health());
+        tasks.spawn("scheduler", |stop| scheduler.run(stop));
         let catch_up = CatchUp::new(database.clone(), doorbell.clone());
         tasks.spawn("catching up of syntheses", |stop| catch_up.run(stop));
         let retention = Retention::new(database.clone(), catalogue, RetentionOptions::default());

@@ -36,6 +36,7 @@ mod kill_texts;
 mod model;
 mod replay;
 mod roles;
+mod schedules;
 mod servers;
 mod topology;
 mod traces;

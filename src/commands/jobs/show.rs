@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
-use ackord_producer::story::{Audience, Event, JobView, ModelSum, ModelUse, Story};
+use ackord_producer::story::{Audience, Event, JobView, ModelSum, ModelUse, ScheduledBy, Story};
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 
@@ -45,6 +45,7 @@ fn story_text(story: &Story) -> String {
     section(&mut text, "Timeline", timeline_lines(&story.timeline));
     section(&mut text, "Model", story.model_use.iter().flat_map(model_lines));
     section(&mut text, "Published by", story.parent.iter().map(one_line));
+    section(&mut text, "Published by", story.schedule.iter().map(ScheduledBy::sentence));
     section(&mut text, "Follow-up jobs", story.follow_ups.iter().map(one_line));
     section(
         &mut text,
