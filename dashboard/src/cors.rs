@@ -18,7 +18,7 @@ pub(crate) fn layer(origins: &[String]) -> Option<CorsLayer> {
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(origins)
-            .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             // A token is a header like any other: no cookie is ever asked for, so none is let through.
             .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, KEY, REQUEST_ID, last_event])
             .expose_headers([header::LOCATION, header::RETRY_AFTER, REQUEST_ID, REPLAYED])

@@ -10,10 +10,17 @@ struct Way {
     to: &'static [&'static str],
 }
 
-const WAYS: [Way; 14] = [
+const WAYS: [Way; 16] = [
     Way { from: "get_jobs", status: "200", with: &[("id", FIRST)], to: &JOB },
     Way { from: "post_kinds_kind_jobs", status: "202", with: &[("id", ID)], to: &JOB },
     Way { from: "get_kinds", status: "200", with: &[("kind", "$response.body#/kinds/0/kind")], to: &KIND },
+    Way {
+        from: "get_schedules",
+        status: "200",
+        with: &[("name", "$response.body#/items/0/name")],
+        to: &SCHEDULE,
+    },
+    Way { from: "post_schedules_name_fire", status: "202", with: &[("id", ID)], to: &JOB },
     Way { from: "get_dead_letters", status: "200", with: &[("id", FIRST)], to: &LETTER },
     Way { from: "get_replay_runs", status: "200", with: &[("id", FIRST)], to: &RUN },
     Way {
@@ -68,6 +75,14 @@ const JOB: [&str; 5] = [
     "post_jobs_id_retry",
 ];
 const KIND: [&str; 3] = ["post_kinds_kind_jobs", "post_kinds_kind_pause", "post_kinds_kind_resume"];
+const SCHEDULE: [&str; 6] = [
+    "get_schedules_name",
+    "put_schedules_name",
+    "delete_schedules_name",
+    "post_schedules_name_enable",
+    "post_schedules_name_disable",
+    "post_schedules_name_fire",
+];
 const LETTER: [&str; 2] = ["get_dead_letters_id", "post_dead_letters_id_replay"];
 const RUN: [&str; 3] = ["get_replay_runs_id", "post_replay_runs_id_stop", "post_replay_runs_id_resume"];
 const GRAPH: [&str; 3] = ["get_graphs_graph_nodes", "get_graphs_graph_facts", "post_graphs_graph_imports"];

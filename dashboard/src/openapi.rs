@@ -25,6 +25,7 @@ with what the ones before it may; every operation names the one that it takes. W
     tags(
         (name = "jobs", description = "Publish, look at, call off, run now"),
         (name = "kinds", description = "What can be published, and pausing it"),
+        (name = "schedules", description = "Jobs by the clock: cron expressions in time zones"),
         (name = "dead letters", description = "What was given up: look at it, repair and replay it, or discard it"),
         (name = "graphs", description = "Nodes, facts and edges, and documents into them"),
         (name = "syntheses", description = "Texts about topics, from the facts of a graph"),

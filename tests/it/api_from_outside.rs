@@ -65,6 +65,10 @@ impl Place {
         let file = self.folder.path().join("leases.md");
         std::fs::write(&file, LEASES).unwrap();
         self.ackord(&["import", file.to_str().unwrap()], 0);
+        let payload = r#"{"topic": "Leases"}"#;
+        let cron =
+            ["--cron", "30 2 * * *", "--zone", "Europe/Berlin", "--kind", "synthesis", "--payload", payload];
+        self.ackord(&[&["schedules", "set", "nightly"], &cron[..]].concat(), 0);
         let up = self.start(&["up"], &[]);
         let wait = ["--wait", "--timeout", "60s"];
         self.ackord(&[&["synthesis", "create", "Leases"], &wait[..]].concat(), 0);

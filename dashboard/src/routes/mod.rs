@@ -16,6 +16,8 @@ mod page;
 mod progress;
 mod publishing;
 mod replay_runs;
+mod schedule_verbs;
+mod schedules;
 mod selection;
 mod syntheses;
 mod synthesis_view;
@@ -97,6 +99,12 @@ fn documented(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(texts::version))
         .routes(routes!(progress::of_synthesis))
         .routes(routes!(progress::events_of_synthesis))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::show, schedules::set, schedule_verbs::remove))
+        .routes(routes!(schedule_verbs::enable))
+        .routes(routes!(schedule_verbs::disable))
+        .routes(routes!(schedule_verbs::fire))
+        .routes(routes!(schedules::preview))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::show))
         .routes(routes!(tokens::revoke))

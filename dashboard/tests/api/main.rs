@@ -13,6 +13,7 @@ mod letters;
 mod open;
 mod progress;
 mod requests;
+mod schedules;
 mod states;
 mod syntheses;
 mod tokens;

@@ -76,6 +76,7 @@ async fn every_route_asks_for_a_token_and_for_the_role_that_it_documents() {
             let method: &'static str = match method.as_str() {
                 "get" => "GET",
                 "post" => "POST",
+                "put" => "PUT",
                 "patch" => "PATCH",
                 "delete" => "DELETE",
                 other => panic!("{other}"),
