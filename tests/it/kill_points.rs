@@ -148,6 +148,27 @@ async fn a_worker_beside_another_that_dies_at(
     other.ends_well().await;
 }
 
+/// What the clock publishes: every tick has its job, and every job its tick.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_dies_at(
+    #[values(Place::File, Place::Servers)] place: Place,
+    #[values("schedule_before_commit", "schedule_after_commit")] point: &str,
+    #[values(0, 1)] earlier: usize,
+) {
+    let Some(testbed) = place.testbed().await else { return };
+    testbed.up(&["--each-second"], Some(&fault(point, earlier))).dies().await;
+    let up = testbed.up(&["--each-second"], None);
+    testbed.until("ticks have their jobs", |audit| audit.ticks.len() >= earlier + 3).await;
+    up.signal(Signal::TERM);
+    up.ends_well().await;
+    testbed.until_quiet().await;
+    let audit = testbed.audit().await;
+    testbed.assert_clean(&audit, &[("count", audit.ticks.len())]);
+    let holes: Vec<_> = audit.ticks.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
+    assert!(holes.is_empty(), "{holes:?}\n{}", testbed.log());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_that_dies_before_its_commit_has_published_nothing_of_it() {
     let mut testbed = Testbed::new().await;

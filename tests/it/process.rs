@@ -416,6 +416,7 @@ pub(crate) struct Audit {
     pub(crate) kinds: BTreeMap<String, KindAudit>,
     pub(crate) ids: Vec<String>,
     pub(crate) outbox: usize,
+    pub(crate) ticks: Vec<i64>,
     pub(crate) leases: usize,
     pub(crate) suspects: usize,
     pub(crate) stray_letters: usize,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
+use sea_orm::prelude::DateTimeUtc;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ pub struct Audit {
     pub ids: Vec<JobId>,
     /// Messages that wait.
     pub outbox: i64,
+    /// When the ticks that made a job were planned, in seconds since 1970.
+    pub ticks: Vec<i64>,
     /// Leases that somebody has.
     pub leases: i64,
     /// Suspects with recorded starts.
@@ -64,6 +67,7 @@ pub async fn audit(database: &Database) -> Result<Audit, DbErr> {
     let database = &snapshot(database).await?;
     let mut audit = Audit {
         outbox: count(database, "SELECT count(*) FROM outbox").await?,
+        ticks: ticks(database).await?,
         leases: count(database, "SELECT count(*) FROM leases WHERE owner IS NOT NULL").await?,
         suspects: count(database, "SELECT count(*) FROM suspects").await?,
         stray_letters: count(
@@ -162,6 +166,14 @@ impl KindAudit {
             _ => self.wrong.push(job.id),
         }
     }
+}
+
+/// Of those whose job is there.
+async fn ticks(database: &DatabaseTransaction) -> Result<Vec<i64>, DbErr> {
+    let sql = "SELECT planned_at FROM schedule_ticks JOIN jobs ON jobs.id = schedule_ticks.job_id ORDER BY planned_at";
+    let statement = Statement::from_string(database.get_database_backend(), sql);
+    let rows = database.query_all_raw(statement).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index::<DateTimeUtc>(0)?.timestamp())).collect()
 }
 
 async fn count(database: &DatabaseTransaction, sql: &str) -> Result<i64, DbErr> {

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use ackord_consumers::worker::{Worker, WorkerOptions};
 use ackord_entities::database::{Database, Location};
-use ackord_entities::jobs::{Job as _, Recombination, Regeneration, SuperSynthesis, Synthesis};
+use ackord_entities::jobs::{Catalogue, Job as _, Recombination, Regeneration, SuperSynthesis, Synthesis};
 use ackord_entities::queue::lease;
+use ackord_entities::queue::schedule::{Definition, Overlap};
 use ackord_producer::Doorbell;
 use ackord_producer::broker::topology::Topology;
 use ackord_producer::broker::{AmqpBroker, AmqpOptions, Broker, EmbeddedBroker, EmbeddedOptions};
 use ackord_producer::relay::{Relay, RelayOptions};
+use ackord_producer::schedules::{Scheduler, SchedulerOptions, ensure};
 use ackord_producer::upkeep::{
     Guarded, Sweeper, SweeperOptions, TopologyKeeper, TopologyOptions, put_back_expired,
 };
@@ -24,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::kinds::registry;
+use crate::kinds::{Count, registry};
 use crate::presence;
 use crate::texts::with_texts;
 
@@ -43,6 +45,9 @@ pub struct UpArgs {
     /// One job of each kind of text at a time.
     #[arg(long, requires = "texts")]
     narrow: bool,
+    /// Publish a job by the clock, each second.
+    #[arg(long)]
+    each_second: bool,
     /// How long a drain lets slow halves go on, in milliseconds.
     #[arg(long, default_value_t = 5_000)]
     grace: u64,
@@ -89,7 +94,8 @@ pub fn take_lock(database: &Database) -> anyhow::Result<Option<File>> {
 /// Whatever cannot start, and a task that ends before it was told to.
 pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
     let registry = if args.texts { with_texts(registry()) } else { registry() };
-    let topology = Topology::of(&registry.catalogue());
+    let catalogue = registry.catalogue();
+    let topology = Topology::of(&catalogue);
     let doorbell = Doorbell::default();
     let broker = open_broker(args).await?;
     let options =
@@ -132,6 +138,12 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
             .run(stop_rest.clone()),
     );
     rest.spawn(Sweeper::new(database.clone(), doorbell.clone(), sweeper).run(stop_rest.clone()));
+    if args.each_second {
+        each_second(database, &catalogue).await?;
+        let options = SchedulerOptions::default();
+        let scheduler = Scheduler::new(database.clone(), catalogue, doorbell.clone(), options);
+        rest.spawn(scheduler.run(stop_rest.clone()));
+    }
     if let Some(file) = file {
         rest.spawn(listen(doorbell, file, stop_rest.clone()));
     } else {
@@ -155,6 +167,24 @@ pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
         ended?;
     }
     Ok(())
+}
+
+/// A schedule whose every tick has a job.
+async fn each_second(database: &Database, catalogue: &Catalogue) -> anyhow::Result<()> {
+    let definition = Definition {
+        kind: Count::KIND.to_owned(),
+        payload: "{}".to_owned(),
+        payload_version: Count::VERSION,
+        expression: "* * * * * *".to_owned(),
+        zone: "UTC".to_owned(),
+        catch_up: "all:100".parse()?,
+        overlap: Overlap::Allow,
+        enabled: true,
+    };
+    let tx = database.begin().await?;
+    let now = database.clock().now(&tx).await?;
+    ensure(&tx, catalogue, &"each-second".parse()?, &definition, now).await?;
+    Ok(tx.commit().await?)
 }
 
 fn one_of_each() -> BTreeMap<String, usize> {
