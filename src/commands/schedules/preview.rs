@@ -59,7 +59,8 @@ impl PreviewArgs {
         let of_schedule = |pick: fn(&schedule::Model) -> &String| known.as_ref().map(pick).cloned();
         let expression = self.cron.or_else(|| of_schedule(|schedule| &schedule.expression));
         let zone = self.zone.or_else(|| of_schedule(|schedule| &schedule.zone));
-        let expression = expression.ok_or_else(|| Problem::usage("give a schedule, or an expression with --cron"))?;
+        let expression =
+            expression.ok_or_else(|| Problem::usage("give a schedule, or an expression with --cron"))?;
         let zone = zone.unwrap_or_else(|| "UTC".to_owned());
         let plan = Plan::new(&expression, &zone).map_err(|invalid| checked(invalid.into()))?;
         let next_ticks = next_ticks(&plan, self.after.unwrap_or(now), usize::from(self.count));
