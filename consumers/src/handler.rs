@@ -5,6 +5,7 @@ use std::ops::Deref;
 use ackord_entities::database::Database;
 use ackord_entities::ids::JobId;
 use ackord_entities::jobs::Job;
+use ackord_entities::queue::lease::Held;
 use ackord_producer::Publish;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -118,13 +119,28 @@ pub struct Context {
     pub(crate) job: JobId,
     pub(crate) cancelled: CancellationToken,
     pub(crate) kind: &'static str,
+    pub(crate) held: Vec<Held>,
 }
 
 impl Context {
     /// A context for `job`, to call a handler's slow half from a test or a tool.
     #[must_use]
     pub fn new(database: Database, kind: &'static str, job: JobId, cancelled: CancellationToken) -> Self {
-        Self { database, job, cancelled, kind }
+        Self { database, job, cancelled, kind, held: Vec::new() }
+    }
+
+    /// The same with the leases that the job holds.
+    #[must_use]
+    pub fn holding(mut self, held: Vec<Held>) -> Self {
+        self.held = held;
+        self
+    }
+
+    /// The lease `key` that the job holds: its [`Job::lease_key`]. Its term is what another database than the jobs' own is to be asked
+    /// whether this worker is late (`ackord_fence`).
+    #[must_use]
+    pub fn lease(&self, key: &str) -> Option<&Held> {
+        self.held.iter().find(|held| held.key == key)
     }
 
     /// The same for every run of this job, different for every other job: send it along with calls to the outside.

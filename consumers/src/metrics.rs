@@ -36,6 +36,9 @@ const RESTARTS: &str = "ackord_consumer_restarts_total";
 const READY: &str = "ackord_queue_messages_ready";
 const CONSUMERS: &str = "ackord_queue_consumers";
 const ARCHIVED: &str = "ackord_archived_messages_total";
+pub(crate) const SYNC_CYCLES: &str = "ackord_sync_cycles_total";
+pub(crate) const SYNC_ROWS: &str = "ackord_sync_rows_total";
+pub(crate) const SYNC_UNRESOLVED: &str = "ackord_sync_unresolved_total";
 pub(crate) const NOTICES_SENT: &str = "ackord_notices_sent_total";
 pub(crate) const NOTICES_DROPPED: &str = "ackord_notices_dropped_total";
 
@@ -100,6 +103,21 @@ pub const METRICS: &[Metric] = &[
         "Messages that wait in the kind's queue, as the broker said at the last look.",
     ),
     Metric::gauge(CONSUMERS, &["kind"], "Consumers of the kind's queue, of all workers, at the last look."),
+    Metric::counter(
+        SYNC_CYCLES,
+        &["graph", "outcome"],
+        "Cycles that copied a graph to its read side, by how they ended: idle, complete, continued, partial.",
+    ),
+    Metric::counter(
+        SYNC_ROWS,
+        &["graph", "outcome"],
+        "Rows of a graph that cycles have moved, deleted, deferred (they wait for another row) or failed to copy.",
+    ),
+    Metric::counter(
+        SYNC_UNRESOLVED,
+        &["graph", "provider"],
+        "Cycles that were put off because the graph's composition names a sync provider that this program does not have.",
+    ),
     Metric::counter(ARCHIVED, &["queue"], "Messages from the dead-letter queues that were archived."),
     Metric::counter(NOTICES_SENT, &[], "Notices of what becomes of jobs that were handed to the broker."),
     Metric::counter(

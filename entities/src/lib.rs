@@ -10,6 +10,7 @@ pub mod graph;
 pub mod ids;
 pub mod jobs;
 pub mod queue;
+pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -19,6 +19,8 @@ mod m20261122_000012_model_calls;
 mod m20261122_000013_lists;
 mod m20261122_000014_syntheses_in_flight;
 mod m20261122_000015_schedules;
+mod m20261122_000016_changes;
+mod m20261122_000017_read_side;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -46,6 +48,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000013_lists::Migration),
             Box::new(m20261122_000014_syntheses_in_flight::Migration),
             Box::new(m20261122_000015_schedules::Migration),
+            Box::new(m20261122_000016_changes::Migration),
+            Box::new(m20261122_000017_read_side::Migration),
         ]
     }
 

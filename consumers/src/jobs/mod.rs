@@ -9,6 +9,8 @@ mod recombination;
 mod regeneration;
 mod replay;
 mod super_synthesis;
+mod sync_cycle;
+mod sync_dispatch;
 mod synthesis;
 #[cfg(test)]
 mod trials;
@@ -22,6 +24,8 @@ pub use recombination::RecombinationHandler;
 pub use regeneration::RegenerationHandler;
 pub use replay::ReplayHandler;
 pub use super_synthesis::SuperSynthesisHandler;
+pub use sync_cycle::{Places, SyncCycleHandler};
+pub use sync_dispatch::SyncDispatchHandler;
 pub use synthesis::SynthesisHandler;
 
 use std::sync::Arc;
@@ -62,20 +66,22 @@ impl From<Agent> for Writers {
     }
 }
 
-/// The handlers of every kind in the catalogue, with the writers that need no model.
+/// The handlers of every kind in the catalogue, with the writers that need no model and every graph in the jobs' own database.
 #[must_use]
 pub fn registry() -> Registry {
-    registry_with(&Writers::default())
+    registry_with(&Writers::default(), SyncCycleHandler::default())
 }
 
-/// The handlers of every kind in the catalogue: one line per kind.
+/// The handlers of every kind in the catalogue: one line per kind. `sync` copies graphs.
 #[must_use]
-pub fn registry_with(writers: &Writers) -> Registry {
+pub fn registry_with(writers: &Writers, sync: SyncCycleHandler) -> Registry {
     let Writers { producer, planner, combiner } = writers;
     Registry::new()
         .with(RecombinationHandler::new(Arc::clone(combiner)))
         .with(RegenerationHandler::new(Arc::clone(producer), Arc::clone(planner)))
         .with(ReplayHandler::default())
         .with(SuperSynthesisHandler::new(Arc::clone(planner)))
+        .with(sync)
+        .with(SyncDispatchHandler)
         .with(SynthesisHandler::new(Arc::clone(producer)))
 }

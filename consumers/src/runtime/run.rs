@@ -110,7 +110,12 @@ impl Flusher {
         }
         let _running = self.shared.running(id, token.clone());
         let _performing = self.shared.meter(self.handler.spec().kind).performing();
-        let context = Context::new(self.shared.database.clone(), self.handler.spec().kind, id, token);
+        let held = match &item.expect {
+            Expect::Claim { held, .. } => held.clone(),
+            Expect::Delivery(..) => Vec::new(),
+        };
+        let context =
+            Context::new(self.shared.database.clone(), self.handler.spec().kind, id, token).holding(held);
         let span = trace::perform(&item.span);
         match perform(&*self.handler, turn, &context).instrument(span.clone()).await {
             Performed::Done(output) => Work::Done(output),

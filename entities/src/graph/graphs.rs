@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{DatabaseTransaction, DbBackend, Statement};
+use sea_orm::{DatabaseTransaction, DbBackend, QueryOrder, Statement};
 use uuid::Uuid;
 
 use crate::ids::GraphId;
@@ -26,6 +26,8 @@ pub struct Model {
     pub slug: String,
     /// Its name for people.
     pub name: String,
+    /// Who does what for it, as JSON; without one the defaults do.
+    pub composition: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When its row was last changed.
@@ -59,12 +61,57 @@ pub async fn ensure(
     Ok(id)
 }
 
+/// Makes the graph's row like this one: how a graph comes to another database.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn copy(
+    connection: &impl ConnectionTrait,
+    id: GraphId,
+    slug: &str,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let sql = "INSERT INTO graphs (id, slug, name, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
+               ON CONFLICT (id) DO UPDATE SET name = excluded.name, updated_at = excluded.updated_at \
+               WHERE graphs.name <> excluded.name";
+    let values = [id.0.into(), slug.into(), name.into(), now.into()];
+    connection
+        .execute_raw(Statement::from_sql_and_values(connection.get_database_backend(), sql, values))
+        .await?;
+    Ok(())
+}
+
+/// All graphs, by slug.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+    Entity::find().order_by_asc(Column::Slug).all(connection).await
+}
+
 /// The graph called `slug`, if it exists.
 ///
 /// # Errors
 /// Whatever the database answers.
 pub async fn by_slug(connection: &impl ConnectionTrait, slug: &str) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id(id_of(slug)).one(connection).await
+}
+
+/// Says who does what for the graph: [`super::composition`] has the words.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn set_composition(
+    tx: &DatabaseTransaction,
+    graph: GraphId,
+    composition: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let sql = "UPDATE graphs SET composition = $1, updated_at = $2 WHERE id = $3";
+    let values = [composition.into(), now.into(), graph.0.into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    Ok(())
 }
 
 /// Takes the graph's write lock until the transaction ends: the first statement of every transaction that changes the

@@ -4,6 +4,8 @@
 //! writers of one graph take turns and nothing is left that nothing supports.
 
 mod bulk;
+pub mod changes;
+pub mod composition;
 pub mod edge;
 pub mod edge_source;
 pub mod fact;

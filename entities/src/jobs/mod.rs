@@ -16,6 +16,8 @@ mod schema;
 mod spec;
 mod strict;
 mod super_synthesis;
+mod sync_cycle;
+mod sync_dispatch;
 mod synthesis;
 
 pub use backoff::Backoff;
@@ -26,6 +28,8 @@ pub use regeneration::Regeneration;
 pub use replay::Replay;
 pub use spec::{Catalogue, CatalogueError, Keys, KindSpec};
 pub use super_synthesis::{SubConfig, SuperSynthesis};
+pub use sync_cycle::SyncCycle;
+pub use sync_dispatch::SyncDispatch;
 pub use synthesis::{Synthesis, Visibility};
 
 /// Every kind that ackord itself knows: one line per kind.
@@ -36,6 +40,8 @@ pub fn catalogue() -> Catalogue {
         KindSpec::of::<Regeneration>(),
         KindSpec::of::<Replay>(),
         KindSpec::of::<SuperSynthesis>(),
+        KindSpec::of::<SyncCycle>(),
+        KindSpec::of::<SyncDispatch>(),
         KindSpec::of::<Synthesis>(),
     ])
 }

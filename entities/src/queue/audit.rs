@@ -57,6 +57,9 @@ pub enum SubjectType {
     /// A token of the HTTP API, by its name.
     #[sea_orm(string_value = "api_token")]
     ApiToken,
+    /// A graph, or rows of it: `default`, `default/nodes/KEY`.
+    #[sea_orm(string_value = "graph")]
+    Graph,
     /// A schedule, by its name.
     #[sea_orm(string_value = "schedule")]
     Schedule,

@@ -75,6 +75,7 @@ pub async fn remove(tx: &DatabaseTransaction, jobs: &[JobId]) -> Result<usize, D
     let belongings = [
         "attempts",
         "model_calls",
+        "sync_cycles",
         "outbox",
         "message_ids",
         "dedup_keys",

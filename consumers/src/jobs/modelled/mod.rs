@@ -20,7 +20,7 @@ use sea_orm::DbBackend;
 use serde_json::{Value, json};
 
 use super::world::World;
-use super::{Writers, registry_with};
+use super::{SyncCycleHandler, Writers, registry_with};
 use crate::testing::{StageOptions, eventually};
 
 /// What the endpoint wants to see.
@@ -41,7 +41,7 @@ fn options(server: &ModelServer) -> ModelOptions {
 /// A world in which the model writes; the graph knows of leases and the outbox.
 async fn world_with(backend: DbBackend, options: ModelOptions) -> Option<World> {
     let writers = Writers::from(Agent::new(options).unwrap());
-    let mut world = World::with(backend, |_| registry_with(&writers)).await?;
+    let mut world = World::with(backend, |_| registry_with(&writers, SyncCycleHandler::default())).await?;
     world.stage.start(StageOptions::default());
     Some(world)
 }

@@ -1,0 +1,8 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod columns;
+mod copying;
+mod held;
+mod late;
+mod safe;
+mod world;
