@@ -8,6 +8,7 @@ mod http;
 mod lock;
 mod logging;
 mod node;
+mod places;
 mod problem;
 mod registry;
 mod schema;

@@ -30,6 +30,8 @@ pub struct ApiOptions {
     pub streams: usize,
     /// Whose pages browsers let use it, as they name them: `https://app.example.org`. Nobody's when it is empty.
     pub allowed_origins: Vec<String>,
+    /// Graphs that are written in databases of their own, by slug: nothing is imported into them here.
+    pub written_elsewhere: Vec<String>,
 }
 
 impl ApiOptions {
@@ -42,6 +44,7 @@ impl ApiOptions {
             largest_document: 16 * 1024 * 1024,
             streams: 64,
             allowed_origins: Vec::new(),
+            written_elsewhere: Vec::new(),
         }
     }
 }

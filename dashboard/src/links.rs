@@ -10,7 +10,7 @@ struct Way {
     to: &'static [&'static str],
 }
 
-const WAYS: [Way; 16] = [
+const WAYS: [Way; 17] = [
     Way { from: "get_jobs", status: "200", with: &[("id", FIRST)], to: &JOB },
     Way { from: "post_kinds_kind_jobs", status: "202", with: &[("id", ID)], to: &JOB },
     Way { from: "get_kinds", status: "200", with: &[("kind", "$response.body#/kinds/0/kind")], to: &KIND },
@@ -34,6 +34,12 @@ const WAYS: [Way; 16] = [
         status: "200",
         with: &[("graph", "$response.body#/graphs/0/slug")],
         to: &GRAPH,
+    },
+    Way {
+        from: "post_graphs_graph_sync",
+        status: "202",
+        with: &[("id", "$response.body#/job_id")],
+        to: &JOB,
     },
     Way {
         from: "get_graphs_graph_nodes",
@@ -85,7 +91,13 @@ const SCHEDULE: [&str; 6] = [
 ];
 const LETTER: [&str; 2] = ["get_dead_letters_id", "post_dead_letters_id_replay"];
 const RUN: [&str; 3] = ["get_replay_runs_id", "post_replay_runs_id_stop", "post_replay_runs_id_resume"];
-const GRAPH: [&str; 3] = ["get_graphs_graph_nodes", "get_graphs_graph_facts", "post_graphs_graph_imports"];
+const GRAPH: [&str; 5] = [
+    "get_graphs_graph_nodes",
+    "get_graphs_graph_facts",
+    "post_graphs_graph_imports",
+    "get_graphs_graph_sync",
+    "post_graphs_graph_sync",
+];
 const NODE: [&str; 3] =
     ["get_graphs_graph_nodes_node", "get_graphs_graph_nodes_node_facts", "get_graphs_graph_nodes_node_edges"];
 const SYNTHESIS: [&str; 7] = [

@@ -29,6 +29,7 @@ with what the ones before it may; every operation names the one that it takes. W
         (name = "dead letters", description = "What was given up: look at it, repair and replay it, or discard it"),
         (name = "graphs", description = "Nodes, facts and edges, and documents into them"),
         (name = "syntheses", description = "Texts about topics, from the facts of a graph"),
+        (name = "sync", description = "Copying graphs to their read sides, and rows that could not be copied"),
         (name = "tokens", description = "Who may use this API"),
     ),
     modifiers(&Token),

@@ -2,5 +2,6 @@
 
 pub mod import;
 pub mod search;
+pub mod sync;
 pub mod synthesis;
 pub mod text;

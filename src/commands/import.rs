@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ackord_entities::graph::graphs;
 use ackord_graph::import::{Event, Import, ImportError, ImportOptions, Progress, Report};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -31,7 +32,7 @@ pub(crate) struct ImportArgs {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The graph; it is made when it is not there
-    #[arg(long, value_name = "NAME", default_value = ackord_entities::graph::graphs::DEFAULT)]
+    #[arg(long, value_name = "NAME", default_value = graphs::DEFAULT)]
     graph: String,
     /// Leave out what fits this pattern, written as in a .gitignore; may be given several times
     #[arg(long, value_name = "PATTERN")]
@@ -48,6 +49,12 @@ impl ImportArgs {
     pub(crate) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
         let database = session.open(true).await?;
         schema::bring_up(&database).await?;
+        let elsewhere = session.config().written_elsewhere(&self.graph);
+        let written = match &elsewhere {
+            Some(other) => other.bring_up().await?.0,
+            None => database.clone(),
+        };
+        let graph = self.graph.clone();
         let options = ImportOptions {
             graph: self.graph,
             most_bytes: self.max_file_size * 1024 * 1024,
@@ -56,10 +63,15 @@ impl ImportArgs {
             ..ImportOptions::default()
         };
         let bar = bar(session.terminal);
-        let import = Import::new(database, options).with_progress(Arc::new(Bar(bar.clone())));
+        let import = Import::new(written, options).with_progress(Arc::new(Bar(bar.clone())));
         let ended = import.run(&self.paths).await;
         bar.finish_and_clear();
         let report = ended.map_err(with_exit)?;
+        if elsewhere.is_some() {
+            // Where the jobs are it has to be known, too: nobody would copy it otherwise.
+            let now = database.clock().now(database.read()).await?;
+            graphs::ensure(database.write(), &graph, now).await?;
+        }
         session.terminal.answer(&report, || text(&report))?;
         let nothing = report.refused > 0 && report.taken + report.updated + report.unchanged == 0;
         Ok(if nothing { Exit::Failure } else { Exit::Success })

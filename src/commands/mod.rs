@@ -18,6 +18,7 @@ pub(crate) mod relay;
 pub(crate) mod schedules;
 pub(crate) mod schema;
 pub(crate) mod serve;
+pub(crate) mod sync;
 pub(crate) mod synthesis;
 pub(crate) mod tokens;
 pub(crate) mod topology;

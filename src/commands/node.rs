@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::up::{check, known};
 use crate::exit::Exit;
 use crate::node::{Node, NodeOptions, Verb};
+use crate::places;
 use crate::registry::registry;
 use crate::session::Session;
 use crate::signals::stop_on_signal;
@@ -17,13 +18,19 @@ pub(super) async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
     known("worker.notices", config.worker.notices.0.iter())?;
     let options = NodeOptions::of(verb, config);
     options.check()?;
-    let registry = registry(&config.model)?;
+    let registry = registry(config)?;
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let database = session.open(true).await?;
     let location = database.location().to_string();
+    let start = async {
+        if verb.roles().contains(&Role::Work) {
+            places::bring_up_all(config).await?;
+        }
+        Node::start(database, registry, options).await
+    };
     let started = tokio::select! {
-        started = Node::start(database, registry, options) => started?,
+        started = start => started?,
         // It may wait for another process, or for a server.
         () = stop.cancelled() => return Ok(Exit::Success),
     };

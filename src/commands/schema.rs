@@ -2,6 +2,7 @@
 
 use ackord_entities::database::Database;
 use ackord_migration::{Migrator, MigratorTrait};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -20,10 +21,10 @@ pub(crate) struct SchemaArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the migrations that are missing; makes a missing SQLite file
+    /// Run the migrations that are missing, also in the databases of graphs; makes missing SQLite files
     #[command(after_help = "Examples:\n  ackord schema up\n  ackord schema up --database sqlite:other.db")]
     Up,
-    /// Take migrations back, newest first: their tables go WITH ALL THEIR ROWS
+    /// Take migrations of the one database back, newest first: their tables go WITH ALL THEIR ROWS
     #[command(after_help = "Examples:\n  ackord schema down\n  ackord schema down --steps 2 --yes")]
     Down {
         /// How many
@@ -56,6 +57,38 @@ struct Changed {
     now: Report,
 }
 
+/// `schema up`: also of the databases beside the jobs' own, in which graphs are written or read.
+#[derive(Serialize)]
+struct AllChanged {
+    #[serde(flatten)]
+    own: Changed,
+    others: Vec<OtherChanged>,
+}
+
+#[derive(Serialize)]
+struct OtherChanged {
+    /// The keys of the configuration that name it.
+    keys: Vec<String>,
+    #[serde(flatten)]
+    changed: Changed,
+}
+
+/// `schema status`, also of the databases beside the jobs' own.
+#[derive(Serialize)]
+struct AllReports {
+    #[serde(flatten)]
+    own: Report,
+    others: Vec<OtherReport>,
+}
+
+/// A database beside the jobs' own.
+#[derive(Serialize)]
+struct OtherReport {
+    keys: Vec<String>,
+    #[serde(flatten)]
+    report: Report,
+}
+
 #[derive(Serialize)]
 struct Report {
     database: String,
@@ -72,12 +105,28 @@ async fn report(database: &Database) -> anyhow::Result<Report> {
 async fn up(session: &Session) -> anyhow::Result<Exit> {
     let database = session.open(true).await?;
     let changed = schema::bring_up(&database).await?;
-    let answer = Changed { changed, now: report(&database).await? };
-    session.terminal.answer(&answer, || match answer.changed.len() {
-        0 => format!("{} is up to date", answer.now.database),
-        _ => format!("{}: ran {}", answer.now.database, answer.changed.join(", ")),
+    let own = Changed { changed, now: report(&database).await? };
+    let mut others = Vec::new();
+    for other in session.config().other_databases() {
+        let (database, changed) = other.bring_up().await?;
+        let changed = Changed { changed, now: report(&database).await? };
+        database.close().await;
+        others.push(OtherChanged { keys: other.keys, changed });
+    }
+    let answer = AllChanged { own, others };
+    session.terminal.answer(&answer, || {
+        let others = answer.others.iter().map(|other| &other.changed);
+        let lines: Vec<String> = std::iter::once(&answer.own).chain(others).map(ran).collect();
+        lines.join("\n")
     })?;
     Ok(Exit::Success)
+}
+
+fn ran(changed: &Changed) -> String {
+    match changed.changed.len() {
+        0 => format!("{} is up to date", changed.now.database),
+        _ => format!("{}: ran {}", changed.now.database, changed.changed.join(", ")),
+    }
 }
 
 async fn down(session: &Session, steps: u32, yes: bool) -> anyhow::Result<Exit> {
@@ -122,8 +171,20 @@ async fn down(session: &Session, steps: u32, yes: bool) -> anyhow::Result<Exit> 
 
 async fn status(session: &Session) -> anyhow::Result<Exit> {
     let database = session.open(false).await?;
-    let report = report(&database).await?;
-    session.terminal.answer(&report, || text(&report))?;
+    let own = report(&database).await?;
+    let mut others = Vec::new();
+    for other in session.config().other_databases() {
+        let database = other.open(false).await?;
+        let report = report(&database).await.with_context(|| other.named())?;
+        database.close().await;
+        others.push(OtherReport { keys: other.keys, report });
+    }
+    let all = AllReports { own, others };
+    session.terminal.answer(&all, || {
+        let others =
+            all.others.iter().map(|other| format!("{}\n{}", other.keys.join(", "), text(&other.report)));
+        std::iter::once(text(&all.own)).chain(others).collect::<Vec<_>>().join("\n")
+    })?;
     Ok(Exit::Success)
 }
 

@@ -88,9 +88,11 @@ fn announce(session: &Session, database: &Database, address: SocketAddr) -> anyh
 
 /// How the API behaves by the configuration.
 pub(crate) fn options(config: &crate::config::Config, address: SocketAddr) -> ApiOptions {
+    let elsewhere = config.graphs.keys().filter(|slug| config.written_elsewhere(slug).is_some());
     ApiOptions {
         requests_per_second: config.api.requests_per_second.0,
         allowed_origins: config.api.allowed_origins.0.clone(),
+        written_elsewhere: elsewhere.cloned().collect(),
         ..ApiOptions::at(address)
     }
 }

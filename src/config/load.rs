@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const FILE: &str = "ackord.toml";
 
 /// Keys that the environment can set, each with its name there.
-const ENVIRONMENT: [(&str, &str); 25] = [
+const ENVIRONMENT: [(&str, &str); 28] = [
     ("database", "ACKORD_DATABASE"),
     ("database_listen", "ACKORD_DATABASE_LISTEN"),
     ("broker", "ACKORD_BROKER"),
@@ -41,6 +41,9 @@ const ENVIRONMENT: [(&str, &str); 25] = [
     ("model.price_prompt", "ACKORD_MODEL_PRICE_PROMPT"),
     ("model.price_cached", "ACKORD_MODEL_PRICE_CACHED"),
     ("model.price_completion", "ACKORD_MODEL_PRICE_COMPLETION"),
+    ("sync.schedule", "ACKORD_SYNC_SCHEDULE"),
+    ("sync.read_database", "ACKORD_SYNC_READ_DATABASE"),
+    ("sync.mirror.folder", "ACKORD_SYNC_MIRROR_FOLDER"),
 ];
 const CONCURRENCY: &str = "worker.concurrency";
 
@@ -81,6 +84,7 @@ pub(crate) fn load(flags: &Flags, environment: impl Fn(&str) -> Option<String>) 
     let config: Config = figment.extract().map_err(wrong)?;
     config.broker_tls.check(&config.broker)?;
     config.model.check()?;
+    super::sync::check(&config.graphs)?;
     Ok(Loaded { config, figment })
 }
 
@@ -267,6 +271,29 @@ mod tests {
         let wrong = [("ACKORD_MODEL_CHUNK_TIMEOUT", "never")];
         let problem = load_file(text, Flags::default(), &wrong).unwrap_err();
         assert!(problem.message.contains("ACKORD_MODEL_CHUNK_TIMEOUT: `model.chunk_timeout`"), "{problem}");
+    }
+
+    #[test]
+    fn where_graphs_are_is_configured_for_all_and_for_each() {
+        let text = "[sync]\nread_database = \"sqlite:file.db\"\n[sync.mirror]\nfolder = \"mirror\"\n\
+                    [graphs.research]\nwrite_database = \"sqlite:w.db\"\n[graphs.old-notes]\nread_database = \"sqlite:r.db\"\n";
+        let environment = [("ACKORD_SYNC_READ_DATABASE", "postgres://me:s3cret@db/read")];
+        let config = load_file(text, Flags::default(), &environment).unwrap().config;
+        assert_eq!(config.sync.read_database.as_ref().unwrap().whole(), "postgres://me:s3cret@db/read");
+        assert_eq!(config.sync.mirror.folder.as_deref(), Some(Path::new("mirror")));
+        assert_eq!(config.graphs["research"].write_database.as_ref().unwrap().whole(), "sqlite:w.db");
+        assert_eq!(config.other_databases().len(), 3);
+        let environment = [("ACKORD_SYNC_MIRROR_FOLDER", "elsewhere")];
+        let config = load_file(text, Flags::default(), &environment).unwrap().config;
+        assert_eq!(config.sync.mirror.folder.as_deref(), Some(Path::new("elsewhere")));
+        let wrong = "[graphs.research]\nwrite_database = \"mysql://me:s3cret@db\"\n";
+        let problem = load_file(wrong, Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("graphs.research.write_database"), "{problem}");
+        assert!(problem.message.contains("mysql") && !problem.message.contains("s3cret"), "{problem}");
+        let problem = load_file("[graphs.research]\nreads = \"x\"\n", Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("graphs.research.reads"), "{problem}");
+        let problem = load_file("[graphs.\"No Slug\"]\n", Flags::default(), &[]).unwrap_err();
+        assert!(problem.message.contains("No Slug"), "{problem}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod model;
 mod notices;
 mod origin;
 mod origins;
+mod sync;
 
 pub(crate) use api::ApiConfig;
 pub(crate) use broker::{AmqpUrl, BrokerChoice, BrokerTls};
@@ -20,6 +21,9 @@ pub(crate) use load::{Flags, Loaded, load};
 pub(crate) use model::ModelConfig;
 pub(crate) use notices::NoticedKinds;
 pub(crate) use origin::{Setting, settings};
+pub(crate) use sync::{DatabaseUrl, GraphConfig, OtherDatabase, SyncConfig};
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +55,23 @@ pub(crate) struct Config {
     pub(crate) worker: WorkerConfig,
     /// The language model that writes for the worker of `up` and `work`, if one does.
     pub(crate) model: ModelConfig,
+    /// Copying graphs to their read sides.
+    pub(crate) sync: SyncConfig,
+    /// Graphs that are not where the others are, by slug.
+    pub(crate) graphs: BTreeMap<String, GraphConfig>,
+}
+
+impl Config {
+    /// The databases beside the jobs' own in which graphs are written or read.
+    pub(crate) fn other_databases(&self) -> Vec<OtherDatabase> {
+        sync::others(&self.database, &self.sync, &self.graphs)
+    }
+
+    /// Where the graph called `slug` is written, if not in the jobs' own database.
+    pub(crate) fn written_elsewhere(&self, slug: &str) -> Option<OtherDatabase> {
+        let key = format!("graphs.{slug}.write_database");
+        self.other_databases().into_iter().find(|other| other.keys.contains(&key))
+    }
 }
 
 impl Default for Config {
@@ -67,6 +88,8 @@ impl Default for Config {
             log_format: LogFormat::default(),
             worker: WorkerConfig::default(),
             model: ModelConfig::default(),
+            sync: SyncConfig::default(),
+            graphs: BTreeMap::new(),
         }
     }
 }

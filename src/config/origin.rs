@@ -7,7 +7,7 @@ use ackord_entities::jobs::Catalogue;
 use figment::{Metadata, Source};
 use serde::Serialize;
 
-use super::{Config, Loaded};
+use super::{Config, DatabaseUrl, Loaded};
 
 /// One value of the effective configuration, with secrets masked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +48,7 @@ pub(crate) fn settings(loaded: &Loaded, catalogue: &Catalogue) -> Vec<Setting> {
         setting("worker.notices", serde_json::json!(config.worker.notices)),
     ];
     all.extend(of_the_model(config).map(|(key, value)| setting(key, value)));
+    all.extend(of_graphs(config).into_iter().map(|(key, value)| setting(&key, value)));
     for spec in catalogue.iter() {
         let wanted = config.worker.concurrency.0.get(spec.kind).copied();
         let key = format!("worker.concurrency.{}", spec.kind);
@@ -70,6 +71,21 @@ fn of_the_model(config: &Config) -> impl Iterator<Item = (&'static str, serde_js
         ("model.price_completion", model.price_completion.map(f64::from).into()),
     ]
     .into_iter()
+}
+
+fn of_graphs(config: &Config) -> Vec<(String, serde_json::Value)> {
+    let place = |url: &Option<DatabaseUrl>| url.as_ref().map(|url| masked(url.whole())).into();
+    let folder = config.sync.mirror.folder.as_ref().map(|path| path.display().to_string());
+    let mut all = vec![
+        ("sync.schedule".to_owned(), config.sync.schedule.clone().into()),
+        ("sync.read_database".to_owned(), place(&config.sync.read_database)),
+        ("sync.mirror.folder".to_owned(), folder.into()),
+    ];
+    for (slug, graph) in &config.graphs {
+        all.push((format!("graphs.{slug}.write_database"), place(&graph.write_database)));
+        all.push((format!("graphs.{slug}.read_database"), place(&graph.read_database)));
+    }
+    all
 }
 
 /// The database without its password.

@@ -8,6 +8,7 @@ mod identity;
 mod parts;
 pub(crate) mod presence;
 mod roles;
+mod standing;
 mod tasks;
 
 pub(crate) use identity::Identity;
@@ -50,6 +51,8 @@ pub(crate) struct NodeOptions {
     pub(crate) notices: Vec<String>,
     pub(crate) concurrency: BTreeMap<String, usize>,
     pub(crate) consumer_timeout: std::time::Duration,
+    /// When all graphs are copied, as a cron expression, if they are.
+    pub(crate) sync: Option<String>,
 }
 
 impl NodeOptions {
@@ -64,6 +67,7 @@ impl NodeOptions {
             notices: config.worker.notices.0.clone(),
             concurrency: config.worker.concurrency.0.clone(),
             consumer_timeout: config.worker.consumer_timeout.0,
+            sync: config.sync.expression(),
         }
     }
 
@@ -74,6 +78,7 @@ impl NodeOptions {
             broker_tls: BrokerTls::default(),
             listen: None,
             api: None,
+            sync: None,
             ..Self::of(Verb::Up, config)
         }
     }

@@ -24,7 +24,7 @@ use tracing::warn;
 
 use super::presence::Presence;
 use super::tasks::Tasks;
-use super::{Identity, NodeOptions};
+use super::{Identity, NodeOptions, standing};
 use crate::commands::serve;
 use crate::http::{self, ApiDoor, Door, Served};
 use crate::session::sqlite_file;
@@ -99,6 +99,9 @@ pub(super) async fn start(
     if roles.contains(&Role::Upkeep) {
         let sweeper = Sweeper::new(database.clone(), doorbell.clone(), SweeperOptions::default());
         tasks.spawn("sweeper", |stop| sweeper.run(stop));
+        if let Some(expression) = &options.sync {
+            standing::sync(&database, &catalogue, expression).await?;
+        }
         let options = SchedulerOptions::default();
         let scheduler = Scheduler::new(database.clone(), catalogue.clone(), doorbell.clone(), options);
         healths.push(scheduler.health());

@@ -3,6 +3,7 @@
 //! Why at once and not as a job: a document may be larger than a payload, and whoever sends it wants to know which of its lines were
 //! refused. The size is limited, so the wait is; what was taken before somebody hung up stays, and the next try goes on.
 
+use ackord_entities::graph::graphs;
 use ackord_entities::ids::GraphId;
 use ackord_graph::import::{Import, ImportError, ImportOptions, Upload, UploadFormat};
 use axum::Json;
@@ -80,7 +81,10 @@ pub(crate) struct RefusedLineView {
         (String = "text/plain"),
         (String = "application/jsonl"),
     )),
-    responses((status = 200, description = "What became of it", body = Imported)),
+    responses(
+        (status = 200, description = "What became of it", body = Imported),
+        (status = 409, description = "The graph is written in a database of its own (`written_elsewhere`)"),
+    ),
     security(("token" = ["publisher"]))
 )]
 pub(crate) async fn import(
@@ -95,6 +99,7 @@ pub(crate) async fn import(
     if graph.parse::<GraphId>().is_ok() {
         super::graphs::known(&api, &graph).await?;
     }
+    refuse_elsewhere(&api, &graph)?;
     let permit = api.imports().try_acquire_owned().map_err(|_| {
         Problem::unavailable("too_many_imports", "too many imports run at once: come again", 2)
     })?;
@@ -123,6 +128,20 @@ pub(crate) async fn import(
         refused_lines: report.refused_lines,
         refused: named(&report.lines),
     }))
+}
+
+/// What is taken here would never be copied from there.
+fn refuse_elsewhere(api: &Api, graph: &str) -> Result<(), Problem> {
+    let is_meant =
+        |slug: &&String| *slug == graph || graph.parse::<GraphId>().is_ok_and(|id| id == graphs::id_of(slug));
+    match api.options().written_elsewhere.iter().find(is_meant) {
+        None => Ok(()),
+        Some(slug) => Err(Problem::conflict(
+            "written_elsewhere",
+            format!("the graph `{slug}` is written in a database of its own: `ackord import --graph {slug}` takes documents there"),
+        )
+        .at("graph")),
+    }
 }
 
 fn named(lines: &[ackord_graph::import::RefusedLine]) -> Vec<RefusedLineView> {

@@ -19,6 +19,8 @@ mod replay_runs;
 mod schedule_verbs;
 mod schedules;
 mod selection;
+mod sync;
+mod sync_failures;
 mod syntheses;
 mod synthesis_view;
 mod texts;
@@ -99,6 +101,10 @@ fn documented(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(texts::version))
         .routes(routes!(progress::of_synthesis))
         .routes(routes!(progress::events_of_synthesis))
+        .routes(routes!(sync::status, sync::run))
+        .routes(routes!(sync_failures::list))
+        .routes(routes!(sync_failures::requeue))
+        .routes(routes!(sync_failures::discard))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::show, schedules::set, schedule_verbs::remove))
         .routes(routes!(schedule_verbs::enable))

@@ -82,14 +82,14 @@ async fn set(
     why: Why,
 ) -> Result<Json<ScheduleDone>, Problem> {
     let operator = caller.operator(why.reason);
-    let written = async {
+    let written = Box::pin(async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
         let set = enable_schedule(&tx, api.catalogue(), name, enabled, &operator, now).await;
         let set = set.map_err(|error| cannot_tick(name, error))?;
         tx.commit().await?;
         Ok::<_, Problem>(set)
-    };
+    });
     let (schedule, changed) = api.database().within_limit(written).await?;
     Ok(Json(ScheduleDone { name: schedule.name, enabled, next_tick: schedule.next_tick, changed }))
 }
@@ -141,7 +141,7 @@ pub(crate) async fn fire(
 ) -> Result<Made, Problem> {
     let request = json!(["fire", name, why.reason]);
     let operator = caller.operator(why.reason);
-    let fired = async {
+    let fired = Box::pin(async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
         let fired = fire_schedule(&tx, api.catalogue(), &name, &operator, now).await;
@@ -149,7 +149,7 @@ pub(crate) async fn fire(
         let body = FiredSchedule { id: fired.id, name: name.clone(), duplicate: fired.duplicate };
         let made = Made::accepted(format!("/api/v1/jobs/{}", fired.id), &body)?;
         key.conclude(tx, &caller, &request, made, now).await
-    };
+    });
     let made: Result<Made, Problem> = api.database().within_limit(fired).await;
     api.doorbell().ring();
     made
@@ -170,13 +170,13 @@ pub(crate) async fn remove(
     Named(name): Named<ScheduleName>,
 ) -> Result<StatusCode, Problem> {
     let operator = caller.operator(None);
-    let removed = async {
+    let removed = Box::pin(async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
         remove_schedule(&tx, &name, &operator, now).await?;
         tx.commit().await?;
         Ok::<_, Problem>(())
-    };
+    });
     api.database().within_limit(removed).await?;
     Ok(StatusCode::NO_CONTENT)
 }

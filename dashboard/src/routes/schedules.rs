@@ -152,13 +152,13 @@ pub(crate) async fn set(
         enabled: Some(wanted.enabled.unwrap_or(true)),
         version: wanted.version,
     };
-    let written = async {
+    let written = Box::pin(async {
         let tx = api.database().begin().await?;
         let now = api.database().clock().now(&tx).await?;
         let set = set_schedule(&tx, api.catalogue(), &name, &wish, &operator, now).await?;
         tx.commit().await?;
         Ok::<_, Problem>((set, now))
-    };
+    });
     let (set, now) = api.database().within_limit(written).await?;
     let mut views = ScheduleView::of_all(api.database(), vec![set.schedule], caller.audience(), now).await?;
     let schedule = views.pop().ok_or_else(Problem::internal)?;

@@ -68,7 +68,7 @@ async fn every_link_names_an_operation_and_its_parameters() {
         }
     }
     // As many as there are in the list of them.
-    assert_eq!(found, 63);
+    assert_eq!(found, 70);
 }
 
 #[tokio::test(flavor = "multi_thread")]

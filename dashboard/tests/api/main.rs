@@ -15,6 +15,7 @@ mod progress;
 mod requests;
 mod schedules;
 mod states;
+mod sync;
 mod syntheses;
 mod tokens;
 mod wholes;

@@ -6,7 +6,7 @@ mod brief;
 mod combine;
 mod compose;
 #[cfg(test)]
-mod corpus;
+pub(crate) mod corpus;
 mod coverage;
 pub mod document;
 mod explore;

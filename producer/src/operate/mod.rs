@@ -5,6 +5,7 @@ mod jobs;
 mod kinds;
 mod letters;
 mod schedules;
+mod sync;
 mod tokens;
 
 pub use jobs::{CancelOutcome, RetryOutcome, cancel, retry_now};
@@ -17,6 +18,7 @@ pub use letters::{
 pub use schedules::{
     ScheduleError, ScheduleSet, ScheduleWish, enable_schedule, fire_schedule, remove_schedule, set_schedule,
 };
+pub use sync::{discard_failures, requeue_failures, set_sync_provider};
 pub use tokens::{Secret, TokenRequest, create_token, revoke_token};
 
 use ackord_entities::queue::audit::{Deed, SubjectType};

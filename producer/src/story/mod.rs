@@ -6,6 +6,7 @@ mod letter;
 mod model;
 mod run;
 mod schedule;
+mod sync;
 mod timeline;
 mod token;
 mod whole;
@@ -17,6 +18,10 @@ pub use letter::{GroupView, LetterView, WholeLetter};
 pub use model::{AttemptUse, ModelCallView, ModelSum, ModelUse};
 pub use run::{JobCounts, LeftBehind, LetterCounts, RunView, StepView, Stop};
 pub use schedule::{NextTick, ScheduleView, ScheduledBy, TickView, WholeSchedule, next_ticks};
+pub use sync::{
+    CycleView, FailureState, FailureView, HeldRows, OutcomeView, ResolutionView, SyncStatus, SyncStory,
+    TableView,
+};
 pub use timeline::Event;
 pub use token::TokenView;
 pub use whole::{AttemptView, LeaseView, LetterBrief, Story};

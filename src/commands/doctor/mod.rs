@@ -4,6 +4,7 @@ mod broker;
 mod check;
 mod database;
 mod model;
+mod places;
 mod queue;
 mod report;
 mod roles;
@@ -33,6 +34,7 @@ impl DoctorArgs {
             Some(database) => of_the_queue(database, &mut checks).await,
             None => Vec::new(),
         };
+        places::look(session, &mut checks).await;
         broker::look(session, database.as_ref(), &mut checks).await;
         model::look(session, &mut checks).await;
         if let Some(database) = database {
