@@ -9,10 +9,11 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use sea_orm::DbErr;
 
+use crate::graphs::GraphArgs;
 use crate::publish::PublishArgs;
 use crate::texts::SuperArgs;
 use crate::up::UpArgs;
-use crate::{audit, effects, publish, texts, up};
+use crate::{audit, effects, graphs, publish, texts, up};
 
 #[derive(Debug, Parser)]
 #[command(name = "testbed")]
@@ -76,6 +77,18 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Changes the graph, and has it copied.
+    Graph {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        args: GraphArgs,
+    },
+    /// Prints how the two sides of the graph differ, as JSON.
+    Copied {
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 /// Runs the program.
@@ -122,7 +135,9 @@ impl Command {
         | Self::Super { place, .. }
         | Self::Learn { place }
         | Self::Again { place }
-        | Self::Texts { place }) = self;
+        | Self::Texts { place }
+        | Self::Graph { place, .. }
+        | Self::Copied { place }) = self;
         (!place.is_url()).then(|| place.database.clone().into())
     }
 }
@@ -159,6 +174,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Super { place, args } => texts::ask(&open(&place, false).await?, &args).await,
         Command::Learn { place } => texts::learn(&open(&place, false).await?).await,
         Command::Again { place } => texts::again(&open(&place, false).await?).await,
+        Command::Graph { place, args } => graphs::change(&open(&place, false).await?, &args).await,
+        Command::Copied { place } => {
+            let copied = graphs::compare(&open(&place, false).await?).await?;
+            println!("{}", serde_json::to_string(&copied)?);
+            Ok(())
+        }
         Command::Texts { place } => {
             let audit = texts::audit(&open(&place, false).await?).await?;
             println!("{}", serde_json::to_string(&audit)?);

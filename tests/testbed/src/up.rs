@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::graphs::with_graphs;
 use crate::kinds::{Count, registry};
 use crate::presence;
 use crate::texts::with_texts;
@@ -35,6 +36,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// How to run.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct UpArgs {
     /// Drain and end as soon as every job has ended.
     #[arg(long)]
@@ -42,6 +44,9 @@ pub struct UpArgs {
     /// Run the kinds of texts too.
     #[arg(long)]
     texts: bool,
+    /// Run the kind that copies graphs too.
+    #[arg(long)]
+    graphs: bool,
     /// One job of each kind of text at a time.
     #[arg(long, requires = "texts")]
     narrow: bool,
@@ -94,6 +99,7 @@ pub fn take_lock(database: &Database) -> anyhow::Result<Option<File>> {
 /// Whatever cannot start, and a task that ends before it was told to.
 pub async fn run(database: &Database, args: &UpArgs) -> anyhow::Result<()> {
     let registry = if args.texts { with_texts(registry()) } else { registry() };
+    let registry = if args.graphs { with_graphs(registry) } else { registry };
     let catalogue = registry.catalogue();
     let topology = Topology::of(&catalogue);
     let doorbell = Doorbell::default();
