@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ackord_consumers::jobs::{self, Places, SyncCycleHandler, Writers};
+use ackord_consumers::jobs::{self, SyncCycleHandler, Writers};
 use ackord_consumers::registry::Registry;
 use ackord_entities::database::DatabaseOptions;
-use ackord_graph::sync::Providers;
 use ackord_graph::sync::mirror::Mirror;
+use ackord_graph::sync::{Places, Providers};
 use ackord_graph::synthesis::Agent;
 use anyhow::Context as _;
 use tracing::info;

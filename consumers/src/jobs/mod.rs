@@ -24,7 +24,7 @@ pub use recombination::RecombinationHandler;
 pub use regeneration::RegenerationHandler;
 pub use replay::ReplayHandler;
 pub use super_synthesis::SuperSynthesisHandler;
-pub use sync_cycle::{Places, SyncCycleHandler};
+pub use sync_cycle::SyncCycleHandler;
 pub use sync_dispatch::SyncDispatchHandler;
 pub use synthesis::SynthesisHandler;
 

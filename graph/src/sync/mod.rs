@@ -5,9 +5,11 @@
 
 pub mod engine;
 pub mod mirror;
+mod places;
 mod provider;
 mod registry;
 
 pub use engine::Claim;
+pub use places::Places;
 pub use provider::{Cycle, CycleEnd, Progress, SyncContext, SyncError, SyncProvider, TableCount};
 pub use registry::{Composition, Providers, ResolveError, Resolved};

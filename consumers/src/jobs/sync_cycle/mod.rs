@@ -4,7 +4,6 @@
 //! and what the cycle did. A crash between the two does the same once more.
 
 mod meter;
-mod places;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use ackord_entities::sync::cycle::{self, Outcome as CycleOutcome, Resolution};
 use ackord_entities::sync::failure::{self, Cause, Policy};
 use ackord_entities::sync::state;
 use ackord_graph::sync::{
-    Claim, Cycle, CycleEnd, Progress, Providers, ResolveError, SyncContext, SyncError, TableCount,
+    Claim, Cycle, CycleEnd, Places, Progress, Providers, ResolveError, SyncContext, SyncError, TableCount,
 };
 use ackord_producer::enqueue;
 use async_trait::async_trait;
@@ -26,8 +25,6 @@ use serde_json::json;
 use super::writing::nothing_performed;
 use crate::error::JobError;
 use crate::handler::{Context, End, Failure, Handler, Outcome, Turn, Tx};
-
-pub use places::Places;
 
 /// How long a cycle copies before it leaves the rest to the next one.
 const BUDGET: Duration = Duration::from_secs(30);

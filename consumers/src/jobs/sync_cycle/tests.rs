@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ackord_entities::database::{Database, DatabaseOptions};
+use ackord_entities::database::Database;
 use ackord_entities::ids::{GraphId, JobId};
 use ackord_entities::jobs::SyncDispatch;
 use ackord_entities::queue::job;
@@ -61,6 +61,8 @@ async fn a_dispatch_copies_every_graph_and_a_second_one_finds_nothing_to_do(
     for (written, read) in [("write_facts", "facts"), ("write_nodes", "nodes"), ("write_edges", "edges")] {
         assert_eq!(count(&other, read).await, count(&other, written).await, "{read}");
     }
+    let fence = count(&other, "ackord_fence WHERE fence_key = 'sync:default' AND term >= 1").await;
+    assert_eq!(fence, 1, "the term of the lease stands where it is written");
     let result = stage.job(dispatch).await.result.unwrap();
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&result).unwrap(),
@@ -99,28 +101,6 @@ async fn a_cycle_whose_time_is_over_is_continued_by_another_job(
     assert!(cycles[1..].iter().all(|cycle| cycle.outcome == CycleOutcome::Continued));
     assert_eq!(cycles.last().unwrap().job_id, first);
     assert_eq!(count(&stage.database, "facts").await, count(&stage.database, "write_facts").await);
-    stage.stop().await;
-}
-
-#[rstest]
-#[tokio::test]
-async fn a_graph_is_read_in_a_database_of_its_own(
-    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
-) {
-    let (Some(test), Some(read)) = (TestDatabase::open(backend).await, TestDatabase::open(backend).await)
-    else {
-        return;
-    };
-    let places = Places::default().with("default", None, Some(DatabaseOptions::new(read.url())));
-    let mut stage = Stage::new(test, registry(SyncCycleHandler::new(Arc::default(), places))).await;
-    import(&stage.database, "default", "leases.md", LEASES).await;
-    stage.start(StageOptions::default());
-    stage.publish(&SyncCycle::of("default")).await;
-    quiet(&stage).await;
-    assert_eq!(count(&stage.database, "facts").await, 0, "nothing is read here");
-    assert_eq!(count(read.database(), "facts").await, count(&stage.database, "write_facts").await);
-    let fence = count(read.database(), "ackord_fence WHERE fence_key = 'sync:default' AND term >= 1").await;
-    assert_eq!(fence, 1, "the term of the lease stands where it is written");
     stage.stop().await;
 }
 
