@@ -131,7 +131,8 @@ fn file(named: Option<&Path>) -> Result<Option<PathBuf>, Problem> {
 fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<Layer>, Problem> {
     let mut layers = Vec::new();
     for (key, name) in ENVIRONMENT {
-        let Some(text) = variable(name) else { continue };
+        // A compose file passes on what is not set as an empty text.
+        let Some(text) = variable(name).filter(|text| !text.is_empty()) else { continue };
         let value = if key == CONCURRENCY {
             table(&text.parse().map_err(|reason| Problem::usage(format!("environment {name}: {reason}")))?)
         } else {
@@ -271,6 +272,15 @@ mod tests {
         let wrong = [("ACKORD_MODEL_CHUNK_TIMEOUT", "never")];
         let problem = load_file(text, Flags::default(), &wrong).unwrap_err();
         assert!(problem.message.contains("ACKORD_MODEL_CHUNK_TIMEOUT: `model.chunk_timeout`"), "{problem}");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_one_that_is_not_set() {
+        let text = "[model]\nendpoint = \"http://localhost:1/v1\"\nname = \"large\"\n";
+        let environment = [("ACKORD_MODEL_ENDPOINT", ""), ("ACKORD_MODEL_NAME", ""), ("ACKORD_LISTEN", "")];
+        let config = load_file(text, Flags::default(), &environment).unwrap().config;
+        assert_eq!(config.model.options().unwrap().model, "large");
+        assert!(load_file("", Flags::default(), &environment).unwrap().config.model.options().is_none());
     }
 
     #[test]
