@@ -68,6 +68,9 @@ mod tests {
     #[test]
     fn the_default_provider_is_called_what_compositions_call_it() {
         assert_eq!(ackord_graph::sync::engine::DEFAULT, ackord_entities::graph::composition::DEFAULT_SYNC);
-        assert_eq!(providers(&Config::default()).ids(), [ackord_graph::sync::engine::DEFAULT]);
+        assert_eq!(
+            providers(&Config::default()).ids(),
+            [ackord_graph::sync::engine::DEFAULT, ackord_graph::sync::NONE]
+        );
     }
 }

@@ -5,11 +5,13 @@
 
 pub mod engine;
 pub mod mirror;
+mod nobody;
 mod places;
 mod provider;
 mod registry;
 
 pub use engine::Claim;
+pub use nobody::{NONE, Nobody};
 pub use places::Places;
 pub use provider::{Cycle, CycleEnd, Progress, SyncContext, SyncError, SyncProvider, TableCount};
 pub use registry::{Composition, Providers, ResolveError, Resolved};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::engine::{DEFAULT, Engine};
+use super::nobody::Nobody;
 use super::provider::{SyncError, SyncProvider};
 
 /// Who does what for a graph. What is not named here is done by the default.
@@ -73,9 +74,11 @@ impl fmt::Debug for Providers {
 }
 
 impl Default for Providers {
-    /// The default provider alone.
+    /// The default provider, and the one that copies nothing.
     fn default() -> Self {
-        Self { slots: BTreeMap::new(), warned: Mutex::default() }.with(Arc::new(Engine))
+        Self { slots: BTreeMap::new(), warned: Mutex::default() }
+            .with(Arc::new(Engine))
+            .with(Arc::new(Nobody))
     }
 }
 

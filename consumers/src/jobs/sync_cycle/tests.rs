@@ -290,6 +290,40 @@ async fn an_unknown_provider_puts_the_cycle_off_and_the_reason_is_there() {
     stage.stop().await;
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_graph_that_nobody_copies_notes_no_changes_and_is_copied_as_a_whole_later(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(test) = TestDatabase::open(backend).await else { return };
+    let mut stage = Stage::new(test, registry(SyncCycleHandler::default())).await;
+    import(&stage.database, "default", "leases.md", LEASES).await;
+    stage.start(StageOptions::default());
+    stage.publish(&SyncCycle::of("default")).await;
+    quiet(&stage).await;
+    assert_eq!(count(&stage.database, "write_followers").await, 1);
+    let copied = count(&stage.database, "facts").await;
+    compose(&stage.database, "default", r#"{"sync": "none"}"#).await;
+    stage.publish(&SyncCycle::of("default")).await;
+    quiet(&stage).await;
+    import(&stage.database, "default", "outbox.md", OUTBOX).await;
+    stage.publish(&SyncCycle::of("default")).await;
+    quiet(&stage).await;
+    for noted in ["write_followers", "write_changes"] {
+        assert_eq!(count(&stage.database, noted).await, 0, "{noted}");
+    }
+    assert_eq!(count(&stage.database, "facts").await, copied, "what is there stays");
+    compose(&stage.database, "default", "{}").await;
+    eventually("everything is copied", async || {
+        stage.publish(&SyncCycle::of("default")).await;
+        quiet(&stage).await;
+        let written = count(&stage.database, "write_facts").await;
+        (count(&stage.database, "facts").await == written && written > copied).then_some(())
+    })
+    .await;
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn a_composition_that_cannot_be_read_is_a_dead_letter_and_a_failed_cycle() {
     let test = TestDatabase::sqlite().await;
