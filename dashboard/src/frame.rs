@@ -10,6 +10,7 @@ use tracing::{Instrument, error, info_span};
 use uuid::Uuid;
 
 use crate::problem::Problem;
+use crate::unread::Unread;
 
 /// A caller may name his request; the answer has the same.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,6 +28,7 @@ pub(crate) fn request_id() -> Option<String> {
 /// The outermost layer.
 pub(crate) async fn frame(request: Request, next: Next) -> impl IntoResponse {
     let id = given_id(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
+    let (unread, request) = Unread::of(request);
     let span = info_span!("request", method = %request.method(), path = request.uri().path(), request = id);
     let answer = async {
         AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
@@ -35,6 +37,7 @@ pub(crate) async fn frame(request: Request, next: Next) -> impl IntoResponse {
         })
     };
     let mut response = CURRENT.scope(id.clone(), answer.instrument(span)).await;
+    unread.tell(response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -20,6 +20,7 @@ mod openapi;
 mod problem;
 mod rate;
 mod routes;
+mod unread;
 mod watch;
 
 pub use api::{Api, ApiOptions, NotLoopback};

@@ -27,6 +27,20 @@ async fn every_answer_has_an_id_and_says_nothing_to_a_browser_that_could_be_run(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_leaves_the_body_unread_says_that_the_connection_ends_with_it() {
+    let world = World::open(DbBackend::Sqlite).await.unwrap();
+    let viewer = world.token("viewer", ApiRole::Viewer, None).await;
+    let admin = world.token("admin", ApiRole::Admin, None).await;
+    let wanted = json!({ "name": "reader", "role": "viewer" });
+    let refused = world.post("/tokens").token(&viewer).json(&wanted).expect(403).await;
+    assert_eq!(refused.header("connection"), Some("close"));
+    let made = world.post("/tokens").token(&admin).json(&wanted).expect(201).await;
+    assert_eq!(made.header("connection"), None, "what was read is no reason to end it");
+    let read = world.get("/tokens").token(&viewer).expect(403).await;
+    assert_eq!(read.header("connection"), None, "there was no body");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_the_sites_that_are_allowed_may_ask_with_a_token_and_no_others() {
     let site = "https://app.example.org";
     let world = World::with(DbBackend::Sqlite, |options| options.allowed_origins = vec![site.to_owned()])
