@@ -1,4 +1,4 @@
-//! `schedule_ticks`: what became of each tick of a [`schedule`](super::schedule), and which job it made.
+//! `schedule_ticks`: what became of each tick of a schedule, and which job it made.
 //!
 //! The key is the schedule and the planned time, so that a tick is dealt with once, whoever does it and whatever the clock says
 //! afterwards.
