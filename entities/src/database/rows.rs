@@ -345,6 +345,12 @@ impl Sql {
         Self { backend, sql: String::new(), values: Vec::new() }
     }
 
+    /// Whether it is for Postgres.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.backend == DbBackend::Postgres
+    }
+
     /// Text that both databases read the same.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {

@@ -284,24 +284,26 @@ pub async fn forget(
     upto: Position,
     limit: u64,
 ) -> Result<u64, DbErr> {
-    let statement = Sql::new(connection.get_database_backend())
-        .text("DELETE FROM write_changes WHERE graph_id = ")
-        .bind(graph)
-        .text(" AND stream = ")
-        .bind(stream)
-        .either(" AND (transaction_id, id) IN (SELECT transaction_id, id", " AND id IN (SELECT id")
-        .text(" FROM write_changes WHERE graph_id = ")
-        .bind(graph)
-        .text(" AND stream = ")
-        .bind(stream)
-        .either(" AND (transaction_id, id) <= (", " AND (0, id) <= (")
-        .bind(upto.transaction)
-        .text(", ")
-        .bind(upto.entry)
-        .either(") ORDER BY transaction_id, id LIMIT ", ") ORDER BY id LIMIT ")
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .text(")")
-        .build();
+    // First where to stop: a plan that looks for each of ten thousand among ten thousand takes a second for each thousand.
+    let cut = of_stream(
+        Sql::new(connection.get_database_backend()).text("SELECT transaction_id, id"),
+        graph,
+        stream,
+        "<=",
+        upto,
+    )
+    .either(" ORDER BY transaction_id, id LIMIT 1 OFFSET ", " ORDER BY id LIMIT 1 OFFSET ")
+    .bind(i64::try_from(limit.saturating_sub(1)).unwrap_or(i64::MAX))
+    .build();
+    let upto = match connection.query_one_raw(cut).await? {
+        None => upto,
+        Some(row) => {
+            Position { transaction: row.try_get("", "transaction_id")?, entry: row.try_get("", "id")? }
+        }
+    };
+    let statement =
+        of_stream(Sql::new(connection.get_database_backend()).text("DELETE"), graph, stream, "<=", upto)
+            .build();
     Ok(connection.execute_raw(statement).await?.rows_affected())
 }
 
@@ -370,16 +372,30 @@ pub async fn forget_all(tx: &DatabaseTransaction, graph: GraphId) -> Result<(), 
     tx.execute_raw(statement).await.map(drop)
 }
 
+/// The changes of a stream on one side of a position.
+fn of_stream(sql: Sql, graph: GraphId, stream: &'static str, side: &str, position: Position) -> Sql {
+    compared(sql.text(" FROM write_changes WHERE "), graph, stream, side, position)
+}
+
 fn behind(sql: Sql, graph: GraphId, stream: &'static str, after: Position) -> Sql {
-    sql.text("graph_id = ")
-        .bind(graph)
-        .text(" AND stream = ")
-        .bind(stream)
-        .either(" AND (transaction_id, id) > (", " AND (0, id) > (")
-        .bind(after.transaction)
-        .text(", ")
-        .bind(after.entry)
-        .text(")")
+    compared(sql, graph, stream, ">", after)
+}
+
+fn compared(sql: Sql, graph: GraphId, stream: &'static str, side: &str, position: Position) -> Sql {
+    let is_postgres = sql.is_postgres();
+    let sql = sql.text("graph_id = ").bind(graph).text(" AND stream = ").bind(stream);
+    if is_postgres {
+        sql.text(" AND (transaction_id, id) ")
+            .text(side)
+            .text(" (")
+            .bind(position.transaction)
+            .text(", ")
+            .bind(position.entry)
+            .text(")")
+    } else {
+        // By the id alone: SQLite finds no index for a pair of which one is a constant.
+        sql.text(" AND id ").text(side).text(" ").bind(position.entry)
+    }
 }
 
 fn one(row: Option<QueryResult>) -> Result<QueryResult, DbErr> {
