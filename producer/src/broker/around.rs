@@ -1,5 +1,7 @@
 //! A broker around another one: what it does not do in its own way, it leaves to the other.
 
+use std::collections::BTreeSet;
+
 use ackord_entities::envelope::Message;
 use ackord_entities::ids::Incarnation;
 use async_trait::async_trait;
@@ -45,8 +47,12 @@ pub trait Around: Send + Sync + 'static {
 
 #[async_trait]
 impl<A: Around> Broker for A {
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
-        self.inner().apply(topology).await
+    async fn apply_but_for(
+        &self,
+        topology: &Topology,
+        there: &BTreeSet<String>,
+    ) -> Result<Applied, BrokerError> {
+        self.inner().apply_but_for(topology, there).await
     }
 
     async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {

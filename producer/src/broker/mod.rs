@@ -12,6 +12,8 @@ mod error;
 mod settle;
 pub mod topology;
 
+use std::collections::BTreeSet;
+
 use ackord_entities::envelope::Message;
 use ackord_entities::ids::Incarnation;
 use async_trait::async_trait;
@@ -33,7 +35,21 @@ pub trait Broker: Send + Sync + 'static {
     /// # Errors
     /// [`BrokerError::Mismatch`] names a queue or an exchange that differs; nothing is ever deleted. What was declared before
     /// the difference was met stays.
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError>;
+    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
+        self.apply_but_for(topology, &BTreeSet::new()).await
+    }
+
+    /// The same, but a queue that was seen `there` is not made anew should it be gone by now: messages that were in it would be
+    /// missed by nobody.
+    ///
+    /// # Errors
+    /// Those of [`apply`](Self::apply), and [`BrokerError::NoSuchQueue`] with the first such queue. Over AMQP it may have been made
+    /// anew all the same, without a binding, when it went between two questions: to whoever is told of it, it was gone.
+    async fn apply_but_for(
+        &self,
+        topology: &Topology,
+        there: &BTreeSet<String>,
+    ) -> Result<Applied, BrokerError>;
 
     /// Compares what is there with what has to be, and declares nothing. Empty when nothing is missing or different.
     ///

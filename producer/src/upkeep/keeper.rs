@@ -1,7 +1,7 @@
 //! The keeper of the topology: whenever the broker is there again, makes sure that it has every exchange and queue and remembers
 //! the database's messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,12 +166,24 @@ impl TopologyKeeper {
     /// One look: what the broker lost is told again, then what is missing is declared. Answers the first difference that cannot be
     /// mended.
     async fn look(&mut self) -> Result<Option<BrokerError>, RecallError> {
-        let recalled = recall(&self.database, &*self.broker, &self.topology, self.known).await?;
-        let stranger = self.note(&recalled);
-        let differences = self.declare().await?;
-        if recalled.wrote() {
-            self.doorbell.ring();
-        }
+        let mut vanished = BTreeSet::new();
+        let (stranger, differences) = loop {
+            let recalled =
+                recall(&self.database, &*self.broker, &self.topology, self.known, &vanished).await?;
+            let stranger = self.note(&recalled);
+            let declared = self.declare(&recalled.there(&self.topology)).await;
+            if recalled.wrote() {
+                self.doorbell.ring();
+            }
+            match declared {
+                Ok(differences) => break (stranger, differences),
+                // It went after the jobs were read: they are read again, at most once for each queue.
+                Err(BrokerError::NoSuchQueue { queue }) if !vanished.contains(&queue) => {
+                    vanished.insert(queue);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
         let named = |error: &BrokerError| match error {
             BrokerError::Mismatch { queue, .. } => (queue.clone(), error.to_string()),
             other => (String::new(), other.to_string()),
@@ -182,11 +194,11 @@ impl TopologyKeeper {
     }
 
     /// Declares what is missing, around what is there and different: one wrong queue must not keep the others away.
-    async fn declare(&self) -> Result<Vec<BrokerError>, BrokerError> {
+    async fn declare(&self, there: &BTreeSet<String>) -> Result<Vec<BrokerError>, BrokerError> {
         let mut wanted = self.topology.clone();
         let mut differences = Vec::new();
         loop {
-            let error = match self.broker.apply(&wanted).await {
+            let error = match self.broker.apply_but_for(&wanted, there).await {
                 Ok(Applied { created }) => {
                     if !created.is_empty() {
                         info!(queues = created.join(", "), "queues were declared");
@@ -221,7 +233,7 @@ impl TopologyKeeper {
                 }
                 None
             }
-            Recall::Told { incarnation, was_told, written } => {
+            Recall::Told { incarnation, was_told, written, .. } => {
                 self.known = Some(*incarnation);
                 if *was_told && !self.is_embedded() {
                     warn!(

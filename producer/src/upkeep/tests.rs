@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::recall::{Recall, recall};
 use super::{Guarded, RecallError, TopologyKeeper, TopologyOptions};
 use crate::broker::topology::{Topology, queue_of};
-use crate::broker::{Broker, BrokerError, EmbeddedBroker, EmbeddedOptions};
+use crate::broker::{Broker, BrokerError, Depth, EmbeddedBroker, EmbeddedOptions};
 use crate::{Doorbell, Publish, enqueue};
 
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -108,7 +109,7 @@ async fn of_many_processes_that_find_it_forgetful_at_once_one_tells_it(
     let mut looks = tokio::task::JoinSet::new();
     for _ in 0..6 {
         let (database, broker) = (test.database().clone(), Arc::clone(&broker));
-        looks.spawn(async move { recall(&database, &*broker, &topology(), None).await.unwrap() });
+        looks.spawn(async move { recall(&database, &*broker, &topology(), None, &BTreeSet::new()).await.unwrap() });
     }
     let found = looks.join_all().await;
     let told = found.iter().filter(|one| matches!(one, Recall::Told { .. })).count();
@@ -132,6 +133,44 @@ async fn only_the_kind_whose_queue_is_gone_is_told_again(
     assert!(broker.held(&queue_of(Pear::KIND)).is_some(), "the queue was made");
     keeper(database, broker, topology()).first_look().await.unwrap();
     assert_eq!(send_all(database).await, []);
+}
+
+/// A queue that is deleted between the look at it and the declaring must not be made without another look.
+#[rstest]
+#[tokio::test]
+async fn a_queue_that_goes_while_the_broker_is_looked_at_is_told_again_too(
+    #[values(DbBackend::Sqlite, DbBackend::Postgres)] backend: DbBackend,
+) {
+    let Some(test) = TestDatabase::open(backend).await else { return };
+    let database = test.database();
+    let inner = broker();
+    let apples = Topology::of(&Catalogue::new([KindSpec::of::<Apple>()]));
+    keeper(database, Arc::<EmbeddedBroker>::clone(&inner), apples).first_look().await.unwrap();
+    let (_, pear) = published(database).await;
+    let broker = Arc::new(Vanishing { inner: Arc::clone(&inner), was_seen: AtomicBool::new(false) });
+    keeper(database, broker, topology()).first_look().await.unwrap();
+    assert!(inner.held(&queue_of(Pear::KIND)).is_some(), "the queue was made");
+    assert_eq!(send_all(database).await, [pear]);
+}
+
+/// A broker on which the queue of the pears is there when it is looked at first, and never again.
+struct Vanishing {
+    inner: Arc<EmbeddedBroker>,
+    was_seen: AtomicBool,
+}
+
+#[async_trait]
+impl crate::broker::Around for Vanishing {
+    fn inner(&self) -> &dyn Broker {
+        &*self.inner
+    }
+
+    async fn depth(&self, queue: &str) -> Result<Depth, BrokerError> {
+        if queue == queue_of(Pear::KIND) && !self.was_seen.swap(true, Ordering::Relaxed) {
+            return Ok(Depth { ready: 1, consumers: 0 });
+        }
+        self.inner.depth(queue).await
+    }
 }
 
 /// The relay has a confirm in its hands that the broker gave before it lost the message.

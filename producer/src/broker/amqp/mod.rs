@@ -30,6 +30,7 @@ mod topology;
 mod value;
 mod window;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ackord_entities::envelope::Message;
@@ -84,8 +85,12 @@ impl AmqpBroker {
 
 #[async_trait]
 impl Broker for AmqpBroker {
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
-        topology::apply(&self.consuming, topology).await
+    async fn apply_but_for(
+        &self,
+        topology: &Topology,
+        there: &BTreeSet<String>,
+    ) -> Result<Applied, BrokerError> {
+        topology::apply(&self.consuming, topology, there).await
     }
 
     async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {

@@ -4,6 +4,7 @@
 //! refused with their names where they are not. A refusal closes the channel, so each declaration that may be refused has one to
 //! lose. All of it goes over the consuming connection, which the server reads also while it is short of memory or disk.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -16,15 +17,28 @@ use super::error;
 use crate::broker::topology::{Argument, Binding, Exchange, Queue, Routing, Topology};
 use crate::broker::{Applied, BrokerError, Difference};
 
-/// Declares what is missing, compares what is there.
-pub(super) async fn apply(link: &Link, topology: &Topology) -> Result<Applied, BrokerError> {
+/// Declares what is missing, compares what is there, and makes no queue anew that somebody has seen `there`.
+pub(super) async fn apply(
+    link: &Link,
+    topology: &Topology,
+    there: &BTreeSet<String>,
+) -> Result<Applied, BrokerError> {
     let mut desk = Desk::new(link.live()?);
     let mut applied = Applied::default();
     for queue in topology.queues() {
-        let is_new = !desk.queue_is_there(&queue.name).await?;
-        desk.declare_queue(&queue).await?;
-        if is_new {
-            applied.created.push(queue.name);
+        let was_there = there.contains(&queue.name);
+        let before = desk.queue(&queue.name).await?;
+        if was_there && before.is_none() {
+            return Err(BrokerError::NoSuchQueue { queue: queue.name });
+        }
+        let after = desk.declare_queue(&queue).await?;
+        match before {
+            None => applied.created.push(queue.name),
+            // Deleted since the question, and declared anew by the one thing that compares its arguments.
+            Some(before) if was_there && is_used(&before) && !is_used(&after) => {
+                return Err(BrokerError::NoSuchQueue { queue: queue.name });
+            }
+            Some(_) => {}
         }
     }
     for exchange in topology.exchanges() {
@@ -47,7 +61,7 @@ pub(super) async fn verify(link: &Link, topology: &Topology) -> Result<Vec<Diffe
     };
     for queue in topology.queues() {
         if desk.queue_is_there(&queue.name).await? {
-            different(desk.declare_queue(&queue).await, &mut differences)?;
+            different(desk.declare_queue(&queue).await.map(drop), &mut differences)?;
         } else {
             differences.push(missing(&queue.name, "queue"));
         }
@@ -129,12 +143,12 @@ impl Desk {
         Ok(there(found, || format!("looking at the exchange `{name}`"))?.is_some())
     }
 
-    pub(super) async fn declare_queue(&mut self, queue: &Queue) -> Result<(), BrokerError> {
+    pub(super) async fn declare_queue(&mut self, queue: &Queue) -> Result<lapin::Queue, BrokerError> {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let (name, arguments) = (queue.name.as_str().into(), arguments(queue));
         let declared =
             self.ask(|channel| async move { channel.queue_declare(name, durable, arguments).await }).await?;
-        declared.map(drop).map_err(|error| refused(&error, &queue.name, "queue"))
+        declared.map_err(|error| refused(&error, &queue.name, "queue"))
     }
 
     async fn declare_exchange(&mut self, exchange: &Exchange) -> Result<(), BrokerError> {
@@ -165,6 +179,11 @@ impl Desk {
             .await?;
         bound.map_err(|error| refused(&error, &binding.queue, "binding"))
     }
+}
+
+/// A queue that is new has neither.
+fn is_used(queue: &lapin::Queue) -> bool {
+    queue.message_count() > 0 || queue.consumer_count() > 0
 }
 
 fn arguments(queue: &Queue) -> FieldTable {

@@ -44,6 +44,18 @@ pub async fn applying_tells_what_it_created(broker: &dyn Disturbed) {
     assert_eq!(broker.apply(&kinds(&["a", "b"])).await.unwrap().created, [queue_of("b")]);
 }
 
+/// What somebody counts on is not made anew under him: its messages would be missed by nobody.
+pub async fn a_queue_that_was_there_is_not_made_anew(broker: &dyn Disturbed) {
+    filled(broker, &["1"]).await;
+    let there = |kind: &str| [queue_of(kind)].into();
+    let gone = broker.apply_but_for(&kinds(&["a", "b", "c"]), &there("b")).await.unwrap_err();
+    assert_eq!(gone, BrokerError::NoSuchQueue { queue: queue_of("b") });
+    assert_eq!(broker.depth(&queue_of("b")).await.unwrap_err(), gone);
+    let created = broker.apply_but_for(&kinds(&["a", "b"]), &there("a")).await.unwrap().created;
+    assert_eq!(created, [queue_of("b")]);
+    depth_is(broker, 1, 0).await;
+}
+
 /// Comparing tells what is missing and what differs, and changes neither.
 pub async fn comparing_names_every_difference_and_declares_nothing(broker: &dyn Disturbed) {
     let names = async |topology: &Topology| -> Vec<String> {

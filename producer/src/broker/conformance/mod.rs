@@ -78,6 +78,7 @@ macro_rules! broker_conformance {
                 notices_that_nobody_listens_for_are_gone
                 the_description_names_the_broker;
             declaring: applying_tells_what_it_created
+                a_queue_that_was_there_is_not_made_anew
                 comparing_names_every_difference_and_declares_nothing
                 applying_again_changes_nothing
                 another_delivery_limit_is_a_mismatch

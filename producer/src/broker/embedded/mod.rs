@@ -23,6 +23,7 @@ mod settle;
 mod shared;
 mod state;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ackord_entities::envelope::Message;
@@ -103,8 +104,12 @@ impl Drop for EmbeddedBroker {
 
 #[async_trait]
 impl Broker for EmbeddedBroker {
-    async fn apply(&self, topology: &Topology) -> Result<Applied, BrokerError> {
-        self.shared.state().apply(topology)
+    async fn apply_but_for(
+        &self,
+        topology: &Topology,
+        there: &BTreeSet<String>,
+    ) -> Result<Applied, BrokerError> {
+        self.shared.state().apply(topology, there)
     }
 
     async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, BrokerError> {

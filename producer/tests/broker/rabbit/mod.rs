@@ -1,5 +1,6 @@
 //! RabbitMQ: the conformance suite, and what only a server can do to a client.
 
+mod anew;
 mod conformance;
 mod connecting;
 mod consuming;

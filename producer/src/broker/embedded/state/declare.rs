@@ -1,13 +1,22 @@
 //! Declaring queues, exchanges and bindings.
 
+use std::collections::BTreeSet;
+
 use super::{Exchange, Queue, State};
 use crate::broker::topology::{self, Binding, Topology};
 use crate::broker::{Applied, BrokerError, Difference};
 
 impl State {
     /// Declares what is missing. Compares first, so that a difference leaves everything as it was.
-    pub(in crate::broker::embedded) fn apply(&mut self, topology: &Topology) -> Result<Applied, BrokerError> {
+    pub(in crate::broker::embedded) fn apply(
+        &mut self,
+        topology: &Topology,
+        there: &BTreeSet<String>,
+    ) -> Result<Applied, BrokerError> {
         self.open()?;
+        if let Some(queue) = there.iter().find(|name| !self.names.contains_key(*name)) {
+            return Err(BrokerError::NoSuchQueue { queue: queue.clone() });
+        }
         let (queues, bindings) = (topology.queues(), topology.bindings());
         queues.iter().try_for_each(|queue| self.compare_queue(queue))?;
         bindings.iter().try_for_each(|binding| self.compare_binding(binding))?;
