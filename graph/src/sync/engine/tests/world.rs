@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) term: i64,
     pub(super) budget: Duration,
     pub(super) policy: Policy,
+    /// Whether each cycle is performed once before the one that counts, as by a worker that died in between.
+    pub(super) is_lost_first: bool,
 }
 
 impl World {
@@ -50,6 +52,7 @@ impl World {
             term: 1,
             budget: Duration::from_secs(60),
             policy: Policy::default(),
+            is_lost_first: false,
         })
     }
 
@@ -119,6 +122,9 @@ impl World {
     }
 
     pub(super) async fn cycle(&self) -> Cycle {
+        if self.is_lost_first {
+            drop(self.perform().await.unwrap());
+        }
         let cycle = self.perform().await.unwrap();
         self.commit(&cycle).await;
         cycle
@@ -139,6 +145,15 @@ impl World {
                 return done;
             }
             assert!(std::time::Instant::now() < deadline, "the graph was not copied within a minute");
+        }
+    }
+
+    /// Waits until what was committed before can be read, which on Postgres the transactions of every test on the server hold back.
+    pub(super) async fn readable(&self) {
+        let committed = self.newest_transaction().await;
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while changes::look(self.write().read(), self.graph, &[]).await.unwrap().horizon.number < committed {
+            assert!(std::time::Instant::now() < deadline, "the horizon did not move for a minute");
         }
     }
 
