@@ -1,10 +1,13 @@
 //! `sync_states`: how far a provider is with a graph, in words of its own.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, FromQueryResult, Statement};
 
+use crate::graph::graphs;
 use crate::ids::GraphId;
 
 /// How far a provider is with a graph.
@@ -36,6 +39,30 @@ pub async fn get(
     provider: &str,
 ) -> Result<Option<Model>, DbErr> {
     Entity::find_by_id((graph, provider.to_owned())).one(connection).await
+}
+
+/// The graph of that name, and what each provider's last cycle has left of it: one round trip.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn of_graph(
+    connection: &impl ConnectionTrait,
+    slug: &str,
+) -> Result<Option<(graphs::Model, BTreeMap<String, String>)>, DbErr> {
+    let sql = "SELECT graphs.*, s.provider, s.state FROM graphs LEFT JOIN sync_states AS s ON s.graph_id = graphs.id \
+               WHERE graphs.slug = $1";
+    let statement =
+        Statement::from_sql_and_values(connection.get_database_backend(), sql, [slug.to_owned().into()]);
+    let rows = connection.query_all_raw(statement).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let graph = graphs::Model::from_query_result(first, "")?;
+    let mut states = BTreeMap::new();
+    for row in &rows {
+        if let Some(provider) = row.try_get::<Option<String>>("", "provider")? {
+            states.insert(provider, row.try_get("", "state")?);
+        }
+    }
+    Ok(Some((graph, states)))
 }
 
 /// Leaves `state` for the provider's next cycle.

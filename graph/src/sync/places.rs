@@ -6,11 +6,14 @@ use std::sync::Arc;
 use ackord_entities::database::{Database, DatabaseError, DatabaseOptions};
 use tokio::sync::OnceCell;
 
-/// Where graphs are written and read: by default in the jobs' own database. Another database is opened when it is first needed.
+/// Where graphs are written and read: by default in the jobs' own database. Another database is opened when it is first needed, once
+/// for all graphs that name it.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     read: Option<Arc<Lazy>>,
     own: BTreeMap<String, Pair>,
+    /// All of them, by URL.
+    known: BTreeMap<String, Arc<Lazy>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -26,10 +29,6 @@ struct Lazy {
 }
 
 impl Lazy {
-    fn new(options: DatabaseOptions) -> Arc<Self> {
-        Arc::new(Self { options, database: OnceCell::new() })
-    }
-
     async fn get(&self) -> Result<Database, DatabaseError> {
         self.database.get_or_try_init(|| self.options.clone().open()).await.cloned()
     }
@@ -39,7 +38,7 @@ impl Places {
     /// Graphs are read here, unless they have a place of their own.
     #[must_use]
     pub fn reading(mut self, options: DatabaseOptions) -> Self {
-        self.read = Some(Lazy::new(options));
+        self.read = Some(self.at(options));
         self
     }
 
@@ -51,8 +50,14 @@ impl Places {
         write: Option<DatabaseOptions>,
         read: Option<DatabaseOptions>,
     ) -> Self {
-        self.own.insert(slug.into(), Pair { write: write.map(Lazy::new), read: read.map(Lazy::new) });
+        let (write, read) = (write.map(|options| self.at(options)), read.map(|options| self.at(options)));
+        self.own.insert(slug.into(), Pair { write, read });
         self
+    }
+
+    fn at(&mut self, options: DatabaseOptions) -> Arc<Lazy> {
+        let known = self.known.entry(options.url.clone());
+        Arc::clone(known.or_insert_with(|| Arc::new(Lazy { options, database: OnceCell::new() })))
     }
 
     /// Where the graph called `slug` is written, and where it is read.
@@ -70,5 +75,23 @@ impl Places {
             None => jobs.clone(),
         };
         Ok((write, read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphs_that_name_one_database_share_it() {
+        let at = |name: &str| Some(DatabaseOptions::new(format!("sqlite:{name}.db")));
+        let places = Places::default().with("a", at("one"), at("two")).with("b", at("two"), at("three"));
+        let same = |a: &Option<Arc<Lazy>>, b: &Option<Arc<Lazy>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        let (a, b) = (&places.own["a"], &places.own["b"]);
+        assert!(same(&a.read, &b.write));
+        assert!(!same(&a.write, &b.read));
     }
 }

@@ -28,6 +28,10 @@ use crate::handler::{Context, End, Failure, Handler, Outcome, Turn, Tx};
 
 /// How long a cycle copies before it leaves the rest to the next one.
 const BUDGET: Duration = Duration::from_secs(30);
+const _: () = assert!(
+    BUDGET.as_secs() * 2 < SyncCycle::TIMEOUT.as_secs(),
+    "a cycle ends by itself long before the engine ends it"
+);
 /// How long a cycle waits that another transaction holds back.
 const HELD_BACK: Duration = Duration::from_secs(2);
 /// How long a graph waits whose provider is not there: a newer program may bring it.
@@ -90,7 +94,7 @@ impl Handler for SyncCycleHandler {
         let begun = tokio::time::Instant::now();
         let slug = &turn.job.graph;
         let jobs = &context.database;
-        let Some(graph) = graphs::by_slug(jobs.read(), slug).await? else {
+        let Some((graph, mut states)) = state::of_graph(jobs.read(), slug).await? else {
             return Err(JobError::Failed(Failure::new(
                 "not_found",
                 format!("there is no graph called {slug}"),
@@ -102,7 +106,6 @@ impl Handler for SyncCycleHandler {
         let (write, read) = self.places.of(slug, jobs).await.map_err(|error| {
             JobError::transient("graph_database", &error, "a database of the graph cannot be opened")
         })?;
-        let progress = state::get(jobs.read(), graph.id, provider).await?;
         let context = SyncContext {
             graph: graph.id,
             slug: slug.clone(),
@@ -115,7 +118,7 @@ impl Handler for SyncCycleHandler {
             budget: self.budget,
             afresh: turn.job.afresh,
         };
-        let progress = Progress { state: progress.map(|row| row.state) };
+        let progress = Progress { state: states.remove(provider) };
         let cycle = resolved.provider.cycle(&context, &progress).await.map_err(failed)?;
         Ok(Some(Done { graph, provider, resolution: resolved.resolution, cycle, took: begun.elapsed() }))
     }

@@ -1,12 +1,14 @@
 //! Writing to the read side: sets of rows, and what has to go.
 
+use std::collections::BTreeSet;
+
 use ackord_entities::database::{RowSet, Sql};
 use ackord_entities::ids::GraphId;
 use ackord_entities::sync::failure::Record;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
 use uuid::Uuid;
 
-use super::rows::{Row, Wanted, set};
+use super::rows::{Cell, Row, Wanted, set};
 use super::streams::{Key, Reference, STREAMS, Stream};
 
 /// The claim under which this cycle writes.
@@ -31,7 +33,8 @@ pub(super) async fn fence(tx: &DatabaseTransaction, claim: &Claim) -> Result<boo
     Ok(tx.query_one_raw(statement).await?.is_some())
 }
 
-/// Writes those of `rows` whose references are there. A row that was written for a later change stays. Returns how many were written.
+/// Writes `rows`; where `is_careful`, those of them whose references are there. A row that was written for a later change stays. Returns
+/// how many were written.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -40,8 +43,10 @@ pub(super) async fn write(
     stream: &Stream,
     epoch: i32,
     rows: &[Row],
+    is_careful: bool,
 ) -> Result<u64, DbErr> {
     let table = stream.table;
+    let resolved = if is_careful { resolved(stream) } else { "true".to_owned() };
     let names: Vec<&str> = stream.columns.iter().map(|column| column.name).collect();
     let listed = names.join(", ");
     let given: Vec<String> = names.iter().map(|name| format!("r.{name}")).collect();
@@ -53,9 +58,8 @@ pub(super) async fn write(
         .text(", r.number FROM ")
         .rows(set(stream, rows))
         .text(&format!(
-            " WHERE {} ON CONFLICT ({}) DO UPDATE SET {}, epoch = excluded.epoch, change = excluded.change \
+            " WHERE {resolved} ON CONFLICT ({}) DO UPDATE SET {}, epoch = excluded.epoch, change = excluded.change \
              WHERE ({table}.epoch, {table}.change) <= (excluded.epoch, excluded.change)",
-            resolved(stream),
             stream.primary_key,
             changed.join(", "),
         ))
@@ -119,18 +123,36 @@ pub(super) async fn uncount(
     graph: GraphId,
     rows: &[Row],
 ) -> Result<(), DbErr> {
-    for column in stream.counted {
-        let statement = Sql::new(tx.get_database_backend())
-            .text("INSERT INTO uncounted_nodes (graph_id, node_id) SELECT DISTINCT ")
-            .bind(graph)
-            .on_postgres("::uuid")
-            .text(&format!(", r.{column} FROM "))
-            .rows(set(stream, rows))
-            .text(&format!(" WHERE r.{column} IS NOT NULL ORDER BY 2 ON CONFLICT DO NOTHING"))
-            .build();
-        tx.execute_raw(statement).await?;
+    let counted =
+        stream.columns.iter().enumerate().filter(|(_, column)| stream.counted.contains(&column.name));
+    let counted: Vec<usize> = counted.map(|(index, _)| index).collect();
+    let cells = rows.iter().flat_map(|row| counted.iter().filter_map(|index| row.cells.get(*index)));
+    let nodes: BTreeSet<Uuid> =
+        cells.filter_map(|cell| if let Cell::Uuid(id) = cell { *id } else { None }).collect();
+    uncount_ids(tx, graph, nodes).await
+}
+
+async fn uncount_ids(tx: &DatabaseTransaction, graph: GraphId, nodes: BTreeSet<Uuid>) -> Result<(), DbErr> {
+    if nodes.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let set = RowSet::new("r").uuid("node", nodes);
+    uncount_of(tx, graph, "r.node", |sql| sql.rows(set)).await
+}
+
+/// Notes that the nodes `node` of `rows` have to be counted again: in the order of their ids, as everybody does.
+async fn uncount_of(
+    tx: &DatabaseTransaction,
+    graph: GraphId,
+    node: &str,
+    rows: impl FnOnce(Sql) -> Sql,
+) -> Result<(), DbErr> {
+    let sql = Sql::new(tx.get_database_backend())
+        .text("INSERT INTO uncounted_nodes (graph_id, node_id) SELECT DISTINCT ")
+        .bind(graph)
+        .on_postgres("::uuid")
+        .text(&format!(", {node} FROM "));
+    tx.execute_raw(rows(sql).text(" ORDER BY 2 ON CONFLICT DO NOTHING").build()).await.map(drop)
 }
 
 /// Removes the rows of these groups that are older than the group's newest change. Returns how many.
@@ -154,25 +176,21 @@ pub(super) async fn sweep(
             .bind(epoch)
             .text(" AND t.change < r.number))")
     };
-    for column in stream.counted {
-        let sql = Sql::new(backend)
-            .text("INSERT INTO uncounted_nodes (graph_id, node_id) SELECT DISTINCT ")
-            .bind(graph)
-            .on_postgres("::uuid")
-            .text(&format!(", t.{column} FROM "));
-        tx.execute_raw(older(sql).text(" ORDER BY 2 ON CONFLICT DO NOTHING").build()).await?;
-    }
     let keys: Vec<String> = stream.primary_key.split(", ").map(|column| format!("t.{column}")).collect();
     let sql = Sql::new(backend).text(&format!(
         "DELETE FROM {table} WHERE ({}) IN (SELECT {} FROM ",
         stream.primary_key,
         keys.join(", ")
     ));
-    let removed = tx.execute_raw(older(sql).text(")").build()).await?.rows_affected();
+    let nodes = stream.counted.join(", ");
+    let returning = format!(") RETURNING {}", if nodes.is_empty() { "1" } else { &nodes });
+    let removed = tx.query_all_raw(older(sql).text(&returning).build()).await?;
+    let nodes = removed.iter().flat_map(|row| stream.counted.iter().map(|column| row.try_get("", column)));
+    uncount_ids(tx, graph, nodes.collect::<Result<_, DbErr>>()?).await?;
     if let Some(owner) = stream.counted_by {
         count_facts(tx, stream, owner, groups).await?;
     }
-    Ok(removed)
+    Ok(removed.len() as u64)
 }
 
 /// Counts the rows of these groups beside the row that they belong to.
@@ -241,17 +259,11 @@ pub(super) async fn dependents(
                 found.push((Record { table: of, key }, format!("{table}:{gone}")));
             }
             for counted in stream.counted.iter().filter(|counted| **counted != column) {
-                let statement = Sql::new(tx.get_database_backend())
-                    .text("INSERT INTO uncounted_nodes (graph_id, node_id) SELECT DISTINCT ")
-                    .bind(graph)
-                    .on_postgres("::uuid")
-                    .text(&format!(", t.{counted} FROM "))
-                    .rows(groups_set(gone))
-                    .text(&format!(
-                        " CROSS JOIN {of} AS t WHERE t.{column} = r.key_id ORDER BY 2 ON CONFLICT DO NOTHING"
-                    ))
-                    .build();
-                tx.execute_raw(statement).await?;
+                let of_gone = format!(" CROSS JOIN {of} AS t WHERE t.{column} = r.key_id");
+                uncount_of(tx, graph, &format!("t.{counted}"), |sql| {
+                    sql.rows(groups_set(gone)).text(&of_gone)
+                })
+                .await?;
             }
         }
     }

@@ -12,6 +12,7 @@
 mod apply;
 mod follow;
 mod pass;
+mod reader;
 mod rows;
 mod streams;
 #[cfg(test)]

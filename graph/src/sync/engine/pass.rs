@@ -4,20 +4,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 use ackord_entities::fault;
-use ackord_entities::graph::changes::{self, Change, Horizon};
+use ackord_entities::graph::changes::{self, Horizon};
 use ackord_entities::sync::failure::{self, Cause, Record};
-use sea_orm::DbBackend;
+use tokio::sync::mpsc;
 
 use super::super::provider::{Cycle, CycleEnd, SyncContext, SyncError, TableCount};
-use super::rows::{self, Wanted};
+use super::reader::{End, Portion, ROWS, Reader};
+use super::rows::Wanted;
 use super::streams::{STREAMS, Stream, stream_of};
-use super::writer::{Writer, Written};
+use super::writer::{Writer, Written, count_nodes};
 use super::{Phase, State, apply};
 
-/// Changes read at once.
-const CHANGES: u64 = 2_000;
-/// Rows written in one transaction.
-const ROWS: usize = 4_000;
 /// Rows removed, and nodes counted, in one transaction.
 const FEW: usize = 500;
 /// Changes forgotten in one transaction.
@@ -37,6 +34,8 @@ pub(super) struct Pass<'a> {
     /// Records that waited for what has come.
     woken: Vec<(&'static Stream, Wanted)>,
     has_failures: bool,
+    /// Tables of which a row referred to something that is not there.
+    careful: HashSet<&'static str>,
 }
 
 impl<'a> Pass<'a> {
@@ -52,6 +51,7 @@ impl<'a> Pass<'a> {
             tables: BTreeMap::new(),
             woken: Vec::new(),
             has_failures: false,
+            careful: HashSet::new(),
         }
     }
 
@@ -73,15 +73,16 @@ impl<'a> Pass<'a> {
             self.remove_left_over().await?;
             self.state.phase = Phase::Following;
         }
-        while self.writer().count_nodes(FEW).await? > 0 {
+        while count_nodes(self.context, FEW).await? > 0 {
             fault::point("sync_counted");
             self.check_stop()?;
         }
         self.into_cycle(if is_complete { CycleEnd::Complete } else { CycleEnd::Continues })
     }
 
-    fn writer(&self) -> Writer<'a> {
-        Writer { context: self.context, epoch: self.state.epoch }
+    fn writer(&self, stream: &'static Stream) -> Writer<'a> {
+        let is_careful = self.careful.contains(stream.table);
+        Writer { context: self.context, epoch: self.state.epoch, is_careful }
     }
 
     /// The graph's own row: everything else refers to it.
@@ -113,85 +114,53 @@ impl<'a> Pass<'a> {
 
     /// Copies a stream up to the horizon. Returns false when the time was over before.
     async fn drain(&mut self, stream: &'static Stream) -> Result<bool, SyncError> {
-        loop {
-            let after = self.state.position(stream);
-            let page = changes::page(
-                self.context.write.read(),
-                self.context.graph,
-                stream.changes,
-                after,
-                self.horizon.number,
-                CHANGES,
-            )
-            .await?;
-            let Some(last) = page.last() else { return Ok(true) };
-            let position = last.position;
-            let wanted = self.wanted(stream, &page);
-            self.copy(stream, wanted).await?;
-            self.state.positions.insert(stream.table.to_owned(), position);
-            self.check_stop()?;
-            let is_over = self.begun.elapsed() >= self.context.budget || self.held.len() >= MOST_HELD;
-            if is_over {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Each record of a page once, with its newest number, in the order of the ids.
-    fn wanted(&self, stream: &'static Stream, page: &[Change]) -> Vec<Wanted> {
-        let backend = if self.horizon.cluster.is_some() { DbBackend::Postgres } else { DbBackend::Sqlite };
-        let mut found: BTreeMap<uuid::Uuid, Wanted> = BTreeMap::new();
-        for change in page {
-            let number = change.position.number(backend);
-            let Some(wanted) = Wanted::read(stream, self.context.graph, &change.record_key, number) else {
-                tracing::error!(
-                    table = stream.table,
-                    key = change.record_key,
-                    "a change names no record: it was not noted by our triggers"
-                );
-                continue;
-            };
-            found.insert(wanted.id, wanted);
-        }
-        found.into_values().collect()
+        let (reader, portions) = Reader::new(self.context, stream);
+        let (after, horizon) = (self.state.position(stream), self.horizon.clone());
+        let ((), drained) = tokio::join!(reader.changes(after, horizon), self.write(stream, portions));
+        drained
     }
 
     /// Makes the records on the read side what they are on the write side.
     async fn copy(&mut self, stream: &'static Stream, wanted: Vec<Wanted>) -> Result<(), SyncError> {
-        let begun = Instant::now();
-        let mut written = Written::default();
-        let mut there = HashSet::new();
-        let mut after = None;
-        let mut first_unfinished = 0;
-        loop {
-            let connection = self.context.write.read();
-            let page =
-                rows::load(connection, stream, self.context.graph, &wanted, after.as_ref(), ROWS).await?;
-            there.extend(page.iter().map(|row| row.group));
-            let is_last = stream.within.is_none() || page.len() < ROWS;
-            let finished = if is_last {
-                wanted.len()
-            } else {
-                let last = page.last().map(|row| row.group);
-                wanted.partition_point(|record| Some(record.id) < last)
-            };
-            let swept = if stream.within.is_some() { &wanted[first_unfinished..finished] } else { &[] };
-            if !page.is_empty() || !swept.is_empty() {
-                let done = self.writer().page(stream, &page, &wanted, swept).await?;
-                written.moved += done.moved;
-                written.deleted += done.deleted;
-                written.held.extend(done.held);
+        let (reader, portions) = Reader::new(self.context, stream);
+        let ((), written) = tokio::join!(reader.records(wanted), self.write(stream, portions));
+        written.map(drop)
+    }
+
+    /// Writes portions until there are no more, or the time is over: then it returns false.
+    async fn write(
+        &mut self,
+        stream: &'static Stream,
+        mut portions: mpsc::Receiver<Result<Portion, SyncError>>,
+    ) -> Result<bool, SyncError> {
+        let (mut written, mut there) = (Written::default(), HashSet::new());
+        let mut begun = Instant::now();
+        while let Some(portion) = portions.recv().await {
+            let Portion { wanted, rows, finished, end } = portion?;
+            there.extend(rows.iter().map(|row| row.group));
+            let swept = if stream.within.is_some() { &wanted[finished] } else { &[] };
+            if !rows.is_empty() || !swept.is_empty() {
+                let done = self.writer(stream).page(stream, &rows, &wanted, swept).await?;
+                if done.was_careful {
+                    self.careful.insert(stream.table);
+                }
+                written.add(done);
             }
-            first_unfinished = finished;
-            after = page.last().and_then(|row| rows::place(stream, row));
-            if is_last {
-                break;
+            if !matches!(end, End::Nothing) {
+                let (written, there) = (std::mem::take(&mut written), std::mem::take(&mut there));
+                self.take(stream, &wanted, &there, written).await?;
+                let took = std::mem::replace(&mut begun, Instant::now()).elapsed();
+                self.tables.entry(stream.table).or_default().seconds += took.as_secs_f64();
+                if let End::Changes(position) = end {
+                    self.state.positions.insert(stream.table.to_owned(), position);
+                    if self.begun.elapsed() >= self.context.budget || self.held.len() >= MOST_HELD {
+                        return Ok(false);
+                    }
+                }
             }
             self.check_stop()?;
         }
-        self.take(stream, &wanted, &there, written).await?;
-        self.tables.entry(stream.table).or_default().seconds += begun.elapsed().as_secs_f64();
-        Ok(())
+        Ok(true)
     }
 
     /// Notes what became of the records.
@@ -254,7 +223,7 @@ impl<'a> Pass<'a> {
 
     async fn remove(&mut self, stream: &'static Stream, gone: &[Wanted]) -> Result<(), SyncError> {
         self.check_stop()?;
-        let removed = self.writer().remove(stream, gone).await?;
+        let removed = self.writer(stream).remove(stream, gone).await?;
         self.tables.entry(stream.table).or_default().deleted += removed.deleted;
         self.held.extend(removed.held);
         Ok(())

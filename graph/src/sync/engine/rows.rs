@@ -4,7 +4,7 @@ use ackord_entities::database::{RowSet, Sql};
 use ackord_entities::graph::{edge, node};
 use ackord_entities::ids::GraphId;
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 use uuid::Uuid;
 
 use super::streams::{Column, Key, Kind, Stream};
@@ -77,7 +77,8 @@ pub(super) struct Place {
     within: Cell,
 }
 
-/// Reads the rows of `wanted` behind `after`: at most `limit` of a stream whose groups have many.
+/// Reads the rows of `wanted`. Of a stream whose groups have many it is at most `limit`, in the order of the groups; `after`, which
+/// is in the first of them, was there before.
 ///
 /// # Errors
 /// Whatever the database answers.
@@ -89,43 +90,69 @@ pub(super) async fn load(
     after: Option<&Place>,
     limit: usize,
 ) -> Result<Vec<Row>, DbErr> {
-    let mut sql = Sql::new(connection.get_database_backend()).text("SELECT r.key_id AS g, r.number AS n");
-    for (index, column) in stream.columns.iter().enumerate() {
-        sql = sql.text(&format!(", {} AS c{index}", column.from));
+    if wanted.is_empty() {
+        return Ok(Vec::new());
     }
-    sql = sql
-        .text(" FROM ")
-        .rows(keys(stream, graph, wanted))
-        .text(&format!(" CROSS JOIN {} WHERE {}", stream.from, stream.belongs));
-    if let Some(within) = stream.within {
-        if let Some(place) = after {
-            sql = sql.text(&format!(" AND (r.key_id, w.{within}) > (")).bind(place.group).text(", ");
-            sql = match &place.within {
-                Cell::Uuid(id) => sql.bind(*id),
-                Cell::Int(number) => sql.bind(*number),
-                other => return Err(DbErr::Custom(format!("{other:?} tells no rows apart"))),
-            };
-            sql = sql.text(")");
-        }
-        sql = sql
-            .text(&format!(" ORDER BY r.key_id, w.{within} LIMIT "))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let backend = connection.get_database_backend();
+    let columns = stream.columns.iter().enumerate();
+    let columns: Vec<String> =
+        columns.map(|(index, column)| format!("{} AS c{index}", column.from)).collect();
+    let (columns, from) = (columns.join(", "), stream.from);
+    let behind = stream.within.map(|within| format!(" AND w.{within} > r.behind"));
+    let belongs = [stream.belongs, &behind.unwrap_or_default()].concat();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let set = keys(stream, graph, wanted, after);
+    let mut sql = Sql::new(backend).text("SELECT r.key_id AS g, r.number AS n, ");
+    if backend == DbBackend::Postgres {
+        // Each group by itself: a plan that merges the table with the groups reads all of the table.
+        sql = sql.text("l.* FROM ").rows(set);
+        sql = sql.text(&format!(" CROSS JOIN LATERAL (SELECT {columns} FROM {from} WHERE {belongs}"));
+        sql = match stream.within {
+            Some(within) => sql.text(&format!(" ORDER BY w.{within} LIMIT ")).bind(limit),
+            None => sql.text(" OFFSET 0"),
+        };
+        sql = sql.text(") AS l");
+    } else {
+        sql = sql.text(&columns).text(" FROM ").rows(set);
+        sql = sql.text(&format!(" CROSS JOIN {from} WHERE {belongs}"));
+    }
+    if let Some(index) = within_index(stream) {
+        sql = sql.text(&format!(" ORDER BY r.key_id, c{index} LIMIT ")).bind(limit);
     }
     let rows = connection.query_all_raw(sql.build()).await?;
     rows.iter().map(|row| read(row, stream, graph)).collect()
 }
 
-/// Where the page that ends with `row` ended.
-pub(super) fn place(stream: &Stream, row: &Row) -> Option<Place> {
-    let within = stream.within?;
-    let index = stream.columns.iter().position(|column| column.name == within)?;
-    Some(Place { group: row.group, within: row.cells.get(index)?.clone() })
+/// Which column tells the rows of a group apart.
+fn within_index(stream: &Stream) -> Option<usize> {
+    stream.columns.iter().position(|column| Some(column.name) == stream.within)
 }
 
-fn keys(stream: &Stream, graph: GraphId, wanted: &[Wanted]) -> RowSet {
-    let set = RowSet::new("r")
+/// Where the page that ends with `row` ended.
+pub(super) fn place(stream: &Stream, row: &Row) -> Option<Place> {
+    Some(Place { group: row.group, within: row.cells.get(within_index(stream)?)?.clone() })
+}
+
+/// The records as a set of parameters. Where a group has many rows, also behind which of them it is to be read.
+fn keys(stream: &Stream, graph: GraphId, wanted: &[Wanted], after: Option<&Place>) -> RowSet {
+    let mut set = RowSet::new("r")
         .uuid("key_id", wanted.iter().map(|record| record.id))
         .big("number", wanted.iter().map(|record| record.number));
+    let places = wanted
+        .iter()
+        .map(|record| after.filter(|place| place.group == record.id).map(|place| place.within.clone()));
+    set = match within_index(stream).map(|index| stream.columns[index].kind) {
+        None => set,
+        Some(Kind::Uuid(_)) => set.uuid(
+            "behind",
+            places.map(|place| if let Some(Cell::Uuid(Some(id))) = place { id } else { Uuid::nil() }),
+        ),
+        // Numbers: nobody counts from below zero.
+        Some(_) => set.int(
+            "behind",
+            places.map(|place| if let Some(Cell::Int(Some(number))) = place { number } else { -1 }),
+        ),
+    };
     match stream.key {
         Key::Id => set,
         Key::Edge => {

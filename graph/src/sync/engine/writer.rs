@@ -4,7 +4,7 @@ use ackord_entities::database::{Fault, classify};
 use ackord_entities::error_chain;
 use ackord_entities::fault;
 use ackord_entities::sync::failure::{Cause, Record};
-use sea_orm::DbErr;
+use sea_orm::{DbErr, SqlErr};
 
 use super::super::provider::{SyncContext, SyncError};
 use super::apply::{self, Missing};
@@ -20,6 +20,17 @@ pub(super) struct Written {
     pub(super) moved: u64,
     pub(super) deleted: u64,
     pub(super) held: Vec<(Record, Cause)>,
+    /// A row referred to something that is not there: it was written with a look at each reference.
+    pub(super) was_careful: bool,
+}
+
+impl Written {
+    pub(super) fn add(&mut self, more: Self) {
+        self.moved += more.moved;
+        self.deleted += more.deleted;
+        self.held.extend(more.held);
+        self.was_careful |= more.was_careful;
+    }
 }
 
 /// Writes rows, and then removes what the finished groups had before.
@@ -27,6 +38,9 @@ pub(super) struct Written {
 pub(super) struct Writer<'a> {
     pub(super) context: &'a SyncContext,
     pub(super) epoch: i32,
+    /// Looks for everything that a row refers to before it writes it. Otherwise it leaves that to the constraints, and looks only
+    /// when one of them is violated: nearly always everything is there.
+    pub(super) is_careful: bool,
 }
 
 impl Writer<'_> {
@@ -48,7 +62,7 @@ impl Writer<'_> {
         }
         self.apart(stream, rows, wanted, &mut written).await?;
         match self.at_once(stream, &[], wanted, finished).await {
-            Ok(swept) => written.deleted += swept.deleted,
+            Ok(swept) => written.add(swept),
             Err(Refused::By(error)) => return Err(error.into()),
             Err(Refused::Not(error)) => return Err(error),
         }
@@ -69,10 +83,7 @@ impl Writer<'_> {
                 continue;
             }
             match self.at_once(stream, part, wanted, &[]).await {
-                Ok(done) => {
-                    written.moved += done.moved;
-                    written.held.extend(done.held);
-                }
+                Ok(done) => written.add(done),
                 Err(Refused::Not(error)) => return Err(error),
                 Err(Refused::By(error)) => match part {
                     [row] => {
@@ -101,8 +112,10 @@ impl Writer<'_> {
         finished: &[Wanted],
     ) -> Result<Written, Refused> {
         let mut tries = 1;
+        let mut is_careful = self.is_careful;
         loop {
-            match self.transaction(stream, rows, wanted, finished).await {
+            match self.transaction(stream, rows, wanted, finished, is_careful).await {
+                Err(SyncError::Database(error)) if !is_careful && is_dangling(&error) => is_careful = true,
                 Err(SyncError::Database(error)) => match classify(&error) {
                     Fault::Conflict if tries < MOST_TRIES => tries += 1,
                     Fault::Conflict | Fault::Unavailable => return Err(Refused::Not(error.into())),
@@ -120,16 +133,17 @@ impl Writer<'_> {
         rows: &[Row],
         wanted: &[Wanted],
         finished: &[Wanted],
+        is_careful: bool,
     ) -> Result<Written, SyncError> {
-        let Self { context, epoch } = self;
-        let mut written = Written::default();
+        let Self { context, epoch, .. } = self;
+        let mut written = Written { was_careful: is_careful, ..Written::default() };
         let tx = context.read.begin().await?;
         if !apply::fence(&tx, &context.claim).await? {
             return Err(fenced(context));
         }
         if !rows.is_empty() {
-            written.moved = apply::write(&tx, stream, epoch, rows).await?;
-            if written.moved < rows.len() as u64 && !stream.references.is_empty() {
+            written.moved = apply::write(&tx, stream, epoch, rows, is_careful).await?;
+            if is_careful && written.moved < rows.len() as u64 && !stream.references.is_empty() {
                 let missing = apply::missing(&tx, stream, rows).await?;
                 let held =
                     |Missing { group, what }| Some((record(stream, wanted, group)?, Cause::Missing(what)));
@@ -162,7 +176,7 @@ impl Writer<'_> {
     }
 
     async fn try_to_remove(self, stream: &'static Stream, gone: &[Wanted]) -> Result<Written, SyncError> {
-        let Self { context, epoch } = self;
+        let Self { context, epoch, .. } = self;
         let tx = context.read.begin().await?;
         if !apply::fence(&tx, &context.claim).await? {
             return Err(fenced(context));
@@ -174,18 +188,17 @@ impl Writer<'_> {
         let held = dependents.into_iter().map(|(record, what)| (record, Cause::Missing(what))).collect();
         Ok(Written { deleted, held, ..Written::default() })
     }
+}
 
-    /// Counts again the nodes that were noted.
-    pub(super) async fn count_nodes(self, limit: usize) -> Result<usize, SyncError> {
-        let context = self.context;
-        let tx = context.read.begin().await?;
-        if !apply::fence(&tx, &context.claim).await? {
-            return Err(fenced(context));
-        }
-        let counted = apply::count_nodes(&tx, context.graph, limit).await?;
-        tx.commit().await?;
-        Ok(counted)
+/// Counts again nodes that were noted: at most `limit`. Returns how many.
+pub(super) async fn count_nodes(context: &SyncContext, limit: usize) -> Result<usize, SyncError> {
+    let tx = context.read.begin().await?;
+    if !apply::fence(&tx, &context.claim).await? {
+        return Err(fenced(context));
     }
+    let counted = apply::count_nodes(&tx, context.graph, limit).await?;
+    tx.commit().await?;
+    Ok(counted)
 }
 
 /// Why a transaction did not come to its end.
@@ -194,6 +207,11 @@ enum Refused {
     By(DbErr),
     /// Something else.
     Not(SyncError),
+}
+
+/// Whether a row refers to something that is not there.
+fn is_dangling(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
 }
 
 fn fenced(context: &SyncContext) -> SyncError {

@@ -3,6 +3,7 @@
 mod columns;
 mod copying;
 mod held;
+mod large;
 mod late;
 mod safe;
 mod world;

@@ -180,12 +180,11 @@ impl World {
 
     pub(super) async fn assert_equal(&self) {
         let (expected, found) = self.both().await;
-        for (table, rows) in &expected {
+        if let Some((table, rows)) = expected.iter().find(|(table, rows)| found[*table] != **rows) {
             let (mut more, mut less) = (found[table].clone(), rows.clone());
             more.retain(|row| !rows.contains(row));
             less.retain(|row| !found[table].contains(row));
-            assert!(
-                rows == &found[table],
+            panic!(
                 "{table}: {} rows here, {} there; too many: {more:#?}; too few: {less:#?}",
                 found[table].len(),
                 rows.len()

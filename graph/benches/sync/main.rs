@@ -1,13 +1,13 @@
-//! How fast a graph is copied: `cargo bench --bench sync`.
+//! How fast a graph is copied: `cargo bench -p ackord-graph --bench sync`.
 //!
 //! It starts a Postgres of its own below target/, with `fsync` on, and makes two databases in it: one that is written, one that is read. The
-//! graph has `--facts` facts (a million), each with a place in a source and three nodes. It is copied as a whole, then a tenth of it is
-//! changed and copied, then there is nothing to do. Each step is printed with the memory of this process. At the end the rows of both
-//! sides are counted. `-- --sqlite` does the same with two files; `-- --quick` shows in seconds that it works.
+//! graph has `--facts` facts (a million), each with a place in a source and three nodes: five rows. It is copied as a whole, then facts that
+//! are new and facts that have changed, then there is nothing to do. Each step is printed with the memory of this process, and beside it
+//! what the server can do by itself. At the end the rows of both sides are counted. What noting the changes costs whoever writes is told, too. `-- --sqlite` does the same with two files; `-- --quick` shows in seconds that it works.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, reason = "a measurement")]
 
-#[path = "../../src/commands/bench/figures.rs"]
+#[path = "../../../src/commands/bench/figures.rs"]
 #[allow(dead_code, reason = "the program's own bench uses all of it")]
 mod figures;
 
@@ -24,6 +24,7 @@ use ackord_migration::{Migrator, MigratorTrait};
 use ackord_test_servers::{PostgresOptions, PostgresServer};
 use clap::Parser;
 use figures::{memory_mb, percentile_ms};
+use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +56,60 @@ struct Sides {
     write: Database,
     read: Database,
     graph: GraphId,
+    words: Words,
     progress: Progress,
+}
+
+const NOW: &str = "'2026-11-22T00:00:00+00:00'";
+
+fn nodes_of(facts: u32) -> u32 {
+    facts / 50 + 3
+}
+
+/// From `first` to `last` in steps that a statement can do.
+fn steps(first: u32, last: u32) -> impl Iterator<Item = (u32, u32)> {
+    (first..=last).step_by(STEP as usize).map(move |first| (first, last.min(first + STEP - 1)))
+}
+
+/// What the databases call differently.
+struct Words {
+    is_postgres: bool,
+    /// The graph's id.
+    graph: String,
+}
+
+impl Words {
+    fn literal(&self, id: Uuid) -> String {
+        if self.is_postgres { format!("'{id}'") } else { format!("unhex('{}')", id.simple()) }
+    }
+
+    /// The id of what has that name and that number.
+    fn id(&self, name: &str, number: &str) -> String {
+        if self.is_postgres {
+            format!("md5('{name} ' || {number})::uuid")
+        } else {
+            // SQLite has no hash: the order is that of the low digits.
+            format!("unhex(printf('%02x%06x%024x', {number} % 251, {number}, {}))", name.len())
+        }
+    }
+
+    fn series(&self, first: u32, last: u32) -> String {
+        if self.is_postgres {
+            format!("generate_series({first}, {last}) AS s(n)")
+        } else {
+            format!(
+                "(WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {last}) SELECT n FROM s) AS s"
+            )
+        }
+    }
+
+    fn node_key(&self, number: &str) -> String {
+        if self.is_postgres {
+            format!("'node-' || {number}")
+        } else {
+            format!("'node-' || CAST({number} AS text)")
+        }
+    }
 }
 
 #[tokio::main]
@@ -83,11 +137,19 @@ async fn main() {
     };
     let mut sides = Sides::open(&urls).await;
     sides.fill(facts).await;
+    let more = facts.min(STEP) / OF_A_SOURCE * OF_A_SOURCE;
+    sides.more(more, facts + 1, "nobody follows the graph").await;
     println!("| step | seconds | rows moved | facts/s | rows/s | memory, MB |\n|---|---|---|---|---|---|");
-    sides.step("everything", facts).await;
+    sides.step("everything", facts + more).await;
+    sides.more(more, facts + more + 1, "its changes are noted").await;
+    sides.step("the new ones", more).await;
     let changed = sides.change(facts).await;
-    sides.step("a tenth of the facts", changed).await;
+    sides.step("some that changed", changed).await;
+    for side in [&sides.write, &sides.read] {
+        sides.rest(side).await;
+    }
     sides.idle().await;
+    sides.limit().await;
     sides.compare().await;
     drop(server);
     std::fs::remove_dir_all(&folder).unwrap();
@@ -107,54 +169,23 @@ impl Sides {
         let write = both.pop().unwrap();
         let now = write.clock().now(write.read()).await.unwrap();
         let graph = graphs::ensure(write.write(), graphs::DEFAULT, now).await.unwrap();
-        Self { write, read, graph, progress: Progress::default() }
+        let is_postgres = write.backend() == DbBackend::Postgres;
+        let mut words = Words { is_postgres, graph: String::new() };
+        words.graph = words.literal(graph.0);
+        Self { write, read, graph, words, progress: Progress::default() }
     }
 
     /// Writes the graph, without its search index.
     async fn fill(&self, facts: u32) {
-        let (nodes, sources) = (facts / 50 + 3, facts / OF_A_SOURCE);
-        let now = "'2026-11-22T00:00:00+00:00'";
-        let is_postgres = self.write.backend() == DbBackend::Postgres;
-        let graph = if is_postgres {
-            format!("'{}'", self.graph)
-        } else {
-            format!("unhex('{}')", self.graph.0.simple())
-        };
-        let id = |name: &str, number: &str| {
-            if is_postgres {
-                format!("md5('{name} ' || {number})::uuid")
-            } else {
-                // SQLite has no hash: the order is that of the low digits.
-                format!("unhex(printf('%02x%06x%024x', {number} % 251, {number}, {}))", name.len())
-            }
-        };
-        let series = |first: u32, last: u32| {
-            if is_postgres {
-                format!("generate_series({first}, {last}) AS s(n)")
-            } else {
-                format!(
-                    "(WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {last}) SELECT n FROM s) AS s"
-                )
-            }
-        };
-        let node_key = |number: &str| {
-            if is_postgres {
-                format!("'node-' || {number}")
-            } else {
-                format!("'node-' || CAST({number} AS text)")
-            }
-        };
-        let search = if is_postgres { (", search", ", ''::tsvector") } else { ("", "") };
-        let steps = |count: u32| {
-            (1..=count).step_by(STEP as usize).map(move |first| (first, count.min(first + STEP - 1)))
-        };
-        for (first, last) in steps(nodes) {
+        let (nodes, sources) = (nodes_of(facts), facts / OF_A_SOURCE);
+        let Words { graph, .. } = &self.words;
+        for (first, last) in steps(1, nodes) {
             // Ids as they are derived: the edges name nodes by their keys.
             let rows: Vec<String> = (first..=last)
                 .map(|number| {
                     let id = ackord_entities::graph::node::id_of(self.graph, &format!("node-{number}")).0;
-                    let id = if is_postgres { format!("'{id}'") } else { format!("unhex('{}')", id.simple()) };
-                    format!("({id}, {graph}, 'node-{number}', 'Node {number}', 'name', 'public', 0, 1, {now}, {now})")
+                    let id = self.words.literal(id);
+                    format!("({id}, {graph}, 'node-{number}', 'Node {number}', 'name', 'public', 0, 1, {NOW}, {NOW})")
                 })
                 .collect();
             self.run(&format!(
@@ -163,52 +194,105 @@ impl Sides {
             ))
             .await;
         }
-        for (first, last) in steps(sources) {
+        self.write_sources(1, sources).await;
+        self.write_facts(1, facts, nodes).await;
+        for (first, last) in steps(1, nodes) {
             self.run(&format!(
-                "INSERT INTO write_sources (id, graph_id, uri, title, content_hash, content_type, byte_size, fact_count, created_at, updated_at) \
-                 SELECT {}, {graph}, 'file:///source-' || n, 'Source ' || n, 'x', 'text/markdown', 1, {OF_A_SOURCE}, {now}, {now} FROM {}",
-                id("source", "n"),
-                series(first, last)
+                "INSERT INTO write_edges (graph_id, source_key, target_key, relationship_type, weight, stated, updated_at) \
+                 SELECT {graph}, {}, {}, 'draws_from', 1, 0, {NOW} FROM {}",
+                self.words.node_key("n"),
+                self.words.node_key(&format!("(n % {nodes} + 1)")),
+                self.words.series(first, last)
             ))
             .await;
         }
-        for (first, last) in steps(facts) {
-            let all = series(first, last);
-            let fact = id("fact", "n");
+        self.rest(&self.write).await;
+    }
+
+    async fn write_sources(&self, first: u32, last: u32) {
+        let Words { graph, .. } = &self.words;
+        for (first, last) in steps(first, last) {
+            self.run(&format!(
+                "INSERT INTO write_sources (id, graph_id, uri, title, content_hash, content_type, byte_size, fact_count, created_at, updated_at) \
+                 SELECT {}, {graph}, 'file:///source-' || n, 'Source ' || n, 'x', 'text/markdown', 1, {OF_A_SOURCE}, {NOW}, {NOW} FROM {}",
+                self.words.id("source", "n"),
+                self.words.series(first, last)
+            ))
+            .await;
+        }
+    }
+
+    /// Facts with a place in a source and three nodes each: five rows.
+    async fn write_facts(&self, first: u32, last: u32, nodes: u32) {
+        let Words { graph, is_postgres } = &self.words;
+        let search = if *is_postgres { (", search", ", ''::tsvector") } else { ("", "") };
+        for (first, last) in steps(first, last) {
+            let all = self.words.series(first, last);
+            let fact = self.words.id("fact", "n");
             self.run(&format!(
                 "INSERT INTO write_facts (id, graph_id, content, fact_type, created_at, updated_at{}) SELECT {fact}, {graph}, \
-                 'Fact ' || n || ' says that a lease is an exclusive claim on a key that ends by itself.', 'sentence', {now}, {now}{} FROM {all}",
+                 'Fact ' || n || ' says that a lease is an exclusive claim on a key that ends by itself.', 'sentence', {NOW}, {NOW}{} FROM {all}",
                 search.0, search.1
             ))
             .await;
             self.run(&format!(
                 "INSERT INTO write_fact_sources (source_id, position, fact_id, line, start_byte, end_byte, node_keys) \
                  SELECT {}, (n - 1) % {OF_A_SOURCE}, {fact}, 1, 0, 1, '' FROM {all}",
-                id("source", &format!("((n - 1) / {OF_A_SOURCE} + 1)"))
+                self.words.id("source", &format!("((n - 1) / {OF_A_SOURCE} + 1)"))
             ))
             .await;
             for offset in 0..3 {
                 self.run(&format!(
                     "INSERT INTO write_node_facts (node_id, fact_id) SELECT w.id, {fact} FROM {all} JOIN write_nodes AS w \
                      ON w.graph_id = {graph} AND w.key = {}",
-                    node_key(&format!("((n * 7 + {offset}) % {nodes} + 1)"))
+                    self.words.node_key(&format!("((n * 7 + {offset}) % {nodes} + 1)"))
                 ))
                 .await;
             }
         }
-        for (first, last) in steps(nodes) {
-            self.run(&format!(
-                "INSERT INTO write_edges (graph_id, source_key, target_key, relationship_type, weight, stated, updated_at) \
-                 SELECT {graph}, {}, {}, 'draws_from', 1, 0, {now} FROM {}",
-                node_key("n"),
-                node_key(&format!("(n % {nodes} + 1)")),
-                series(first, last)
-            ))
+    }
+
+    /// Lets a server come to rest, so that nothing is measured of what was before.
+    async fn rest(&self, database: &Database) {
+        if self.words.is_postgres {
+            database.write().execute_unprepared("VACUUM (ANALYZE)").await.unwrap();
+            database.write().execute_unprepared("CHECKPOINT").await.unwrap();
+        }
+    }
+
+    /// Writes as many facts more, and tells how long it took: with nobody following the graph, or with its changes being noted.
+    async fn more(&self, facts: u32, first: u32, what: &str) {
+        let last = first + facts - 1;
+        let begun = Instant::now();
+        self.write_sources((first - 1) / OF_A_SOURCE + 1, last / OF_A_SOURCE).await;
+        self.write_facts(first, last, nodes_of(facts)).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        eprintln!(
+            "writing {facts} facts more, {what}: {seconds:.1} s, {:.0} facts/s",
+            f64::from(facts) / seconds
+        );
+    }
+
+    /// What the server of the read side can do at most: the same links once more, in one statement, into a table like theirs.
+    async fn limit(&self) {
+        if !self.words.is_postgres {
+            return;
+        }
+        let tables = "CREATE TABLE again (LIKE node_facts INCLUDING ALL, FOREIGN KEY (fact_id) REFERENCES facts (id) ON DELETE CASCADE, \
+                      FOREIGN KEY (node_id) REFERENCES nodes (id) ON DELETE CASCADE)";
+        self.read.write().execute_unprepared(tables).await.unwrap();
+        let begun = Instant::now();
+        let copied = self
+            .read
+            .write()
+            .execute_unprepared("INSERT INTO again SELECT * FROM node_facts ORDER BY fact_id LIMIT 300000")
             .await;
-        }
-        if is_postgres {
-            self.write.write().execute_unprepared("VACUUM (ANALYZE)").await.unwrap();
-        }
+        let rows = copied.unwrap().rows_affected();
+        println!(
+            "\nthe limit: the server writes {:.0} links/s by itself, in one statement of {rows}",
+            rows as f64 / begun.elapsed().as_secs_f64()
+        );
+        self.read.write().execute_unprepared("DROP TABLE again").await.unwrap();
     }
 
     /// Changes every tenth fact. Returns how many that are.
@@ -220,10 +304,7 @@ impl Sides {
         let begun = Instant::now();
         self.run(&format!("UPDATE write_facts SET content = content || ' It is renewed.' WHERE {tenth}"))
             .await;
-        eprintln!(
-            "changing some of {facts} facts in one statement took {:.1} s",
-            begun.elapsed().as_secs_f64()
-        );
+        eprintln!("changing some of {facts} facts in one statement: {:.1} s", begun.elapsed().as_secs_f64());
         let count = format!("SELECT count(*) FROM write_facts WHERE {tenth}");
         u32::try_from(self.number(&self.write, &count).await).unwrap()
     }
@@ -297,6 +378,10 @@ impl Sides {
     /// Cycles that have nothing to do.
     async fn idle(&mut self) {
         let mut waits = Vec::new();
+        // The first ones open connections.
+        for _ in 0..IDLE / 10 {
+            self.cycle().await;
+        }
         for _ in 0..IDLE {
             let begun = Instant::now();
             let cycle = self.cycle().await;
