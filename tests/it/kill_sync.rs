@@ -1,6 +1,7 @@
 //! A crash at each step of the copying of a graph: after the next start both sides are equal, and nothing is left over.
 
 use rstest::rstest;
+use rustix::process::Signal;
 use serde::Deserialize;
 
 use crate::place::Place;
@@ -113,4 +114,26 @@ async fn a_worker_that_removes_what_is_gone_and_dies_at(
     let after = until_equal(&testbed).await;
     assert!(after.rows < before.rows, "{before:?} {after:?}");
     assert_quiet(&testbed, &after);
+}
+
+/// It stands still between two pages for longer than its lease, and another worker copies the graph.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stood_still_while_it_copied_writes_nothing_when_it_goes_on() {
+    let Some(testbed) = Place::Servers.testbed().await else { return };
+    said(&testbed, &["graph", "--documents", "4"]).await;
+    // It stands between two transactions: one that it held open would be the server's to end.
+    let frozen = testbed.up(&["--graphs"], Some("sync_after_page=sleep(5000)"));
+    testbed.eventually("it copies", async || (copied(&testbed).await.rows > 0).then_some(())).await;
+    frozen.signal(Signal::STOP);
+    let copied_by_another = until_equal(&testbed).await;
+    assert_quiet(&testbed, &copied_by_another);
+    frozen.signal(Signal::CONT);
+    let found_out = ["the lease is lost, the work is stopped", "a late worker's result is dropped"];
+    let says_so = async || found_out.iter().any(|said| testbed.times_said(said) > 0).then_some(());
+    testbed.eventually("it finds out that it is late", says_so).await;
+    frozen.signal(Signal::TERM);
+    frozen.ends_well().await;
+    let copied = copied(&testbed).await;
+    assert_eq!((copied.different.as_slice(), copied.rows), (&[][..], copied_by_another.rows));
+    assert_quiet(&testbed, &copied);
 }

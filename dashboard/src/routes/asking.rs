@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::graphs::written_here;
 use super::synthesis_view::{Standing, VisibleTo};
 use crate::api::Api;
 use crate::body::{JsonText, parse};
@@ -63,7 +64,10 @@ pub(crate) struct Requested {
     tag = "syntheses",
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request asks once", min_length = 1, max_length = 200, pattern = r"^[!-~]([ -~]*[!-~])?$")),
     request_body(content = SynthesisRequest),
-    responses((status = 202, description = "It is asked for; `Location` is where it will be", body = Requested, headers(("location" = String)))),
+    responses(
+        (status = 202, description = "It is asked for; `Location` is where it will be", body = Requested, headers(("location" = String))),
+        (status = 409, description = "The graph is written in a database of its own (`written_elsewhere`), or the key is in use"),
+    ),
     security(("token" = ["publisher"]))
 )]
 pub(crate) async fn create(
@@ -80,6 +84,9 @@ trait Wish: Job {
     /// In whose name.
     fn creator(&self) -> Option<&str>;
 
+    /// About which graph.
+    fn graph(&self) -> &str;
+
     /// Makes the synthesis, pending.
     fn ask(
         &self,
@@ -92,6 +99,10 @@ trait Wish: Job {
 impl Wish for Synthesis {
     fn creator(&self) -> Option<&str> {
         self.creator_id.as_deref()
+    }
+
+    fn graph(&self) -> &str {
+        &self.graph
     }
 
     async fn ask(
@@ -109,6 +120,10 @@ impl Wish for SuperSynthesis {
         self.creator_id.as_deref()
     }
 
+    fn graph(&self) -> &str {
+        &self.graph
+    }
+
     async fn ask(
         &self,
         tx: &DatabaseTransaction,
@@ -124,6 +139,7 @@ async fn asked_for<W: Wish>(api: &Api, caller: &Caller, key: &Key, text: &str) -
     let payload = with_subject(caller, text)?;
     let wish: W = jobs::decode(W::VERSION, payload.as_bytes())?;
     may_create_for(caller, wish.creator())?;
+    written_here(api, wish.graph(), "texts are written about graphs that are where the jobs are")?;
     let request = json!([W::KIND, wish]);
     let asked = async {
         let tx = api.database().begin().await?;
@@ -220,7 +236,10 @@ pub(crate) struct SubConfigRequest {
     tag = "syntheses",
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key with the same request asks once", min_length = 1, max_length = 200, pattern = r"^[!-~]([ -~]*[!-~])?$")),
     request_body(content = SuperSynthesisRequest),
-    responses((status = 202, description = "It is asked for; `Location` is where it will be", body = Requested, headers(("location" = String)))),
+    responses(
+        (status = 202, description = "It is asked for; `Location` is where it will be", body = Requested, headers(("location" = String))),
+        (status = 409, description = "The graph is written in a database of its own (`written_elsewhere`), or the key is in use"),
+    ),
     security(("token" = ["publisher"]))
 )]
 pub(crate) async fn create_super(

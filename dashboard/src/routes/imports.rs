@@ -3,7 +3,6 @@
 //! Why at once and not as a job: a document may be larger than a payload, and whoever sends it wants to know which of its lines were
 //! refused. The size is limited, so the wait is; what was taken before somebody hung up stays, and the next try goes on.
 
-use ackord_entities::graph::graphs;
 use ackord_entities::ids::GraphId;
 use ackord_graph::import::{Import, ImportError, ImportOptions, Upload, UploadFormat};
 use axum::Json;
@@ -12,6 +11,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::graphs::written_here;
 use crate::api::Api;
 use crate::body::{Named, Params, bytes, media_type, unsupported};
 use crate::caller::Publisher;
@@ -99,7 +99,7 @@ pub(crate) async fn import(
     if graph.parse::<GraphId>().is_ok() {
         super::graphs::known(&api, &graph).await?;
     }
-    refuse_elsewhere(&api, &graph)?;
+    written_here(&api, &graph, "`ackord import --graph` takes documents there")?;
     let permit = api.imports().try_acquire_owned().map_err(|_| {
         Problem::unavailable("too_many_imports", "too many imports run at once: come again", 2)
     })?;
@@ -128,20 +128,6 @@ pub(crate) async fn import(
         refused_lines: report.refused_lines,
         refused: named(&report.lines),
     }))
-}
-
-/// What is taken here would never be copied from there.
-fn refuse_elsewhere(api: &Api, graph: &str) -> Result<(), Problem> {
-    let is_meant =
-        |slug: &&String| *slug == graph || graph.parse::<GraphId>().is_ok_and(|id| id == graphs::id_of(slug));
-    match api.options().written_elsewhere.iter().find(is_meant) {
-        None => Ok(()),
-        Some(slug) => Err(Problem::conflict(
-            "written_elsewhere",
-            format!("the graph `{slug}` is written in a database of its own: `ackord import --graph {slug}` takes documents there"),
-        )
-        .at("graph")),
-    }
 }
 
 fn named(lines: &[ackord_graph::import::RefusedLine]) -> Vec<RefusedLineView> {

@@ -180,7 +180,7 @@ async fn refused_rows_are_listed_page_by_page_requeued_and_discarded(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_graph_that_is_written_elsewhere_takes_no_documents() {
+async fn a_graph_that_is_written_elsewhere_takes_no_documents_and_no_texts() {
     let world = World::with(DbBackend::Sqlite, |options| options.written_elsewhere = vec!["lab".to_owned()]);
     let world = world.await.unwrap();
     let id = graph(&world, "lab").await;
@@ -192,6 +192,11 @@ async fn a_graph_that_is_written_elsewhere_takes_no_documents() {
             .expect(409)
             .await;
         assert_eq!(refused.problem(), "written_elsewhere");
+        for path in ["/syntheses", "/super-syntheses"] {
+            let refused =
+                world.post(path).json(&json!({ "topic": "Claims", "graph": name })).expect(409).await;
+            assert_eq!(refused.problem(), "written_elsewhere");
+        }
     }
     let other = world.post("/graphs/default/imports?uri=upload:a.md");
     other.text("text/markdown", "# A\n\nA claim that ends by itself.\n").expect(200).await;

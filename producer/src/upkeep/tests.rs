@@ -109,7 +109,9 @@ async fn of_many_processes_that_find_it_forgetful_at_once_one_tells_it(
     let mut looks = tokio::task::JoinSet::new();
     for _ in 0..6 {
         let (database, broker) = (test.database().clone(), Arc::clone(&broker));
-        looks.spawn(async move { recall(&database, &*broker, &topology(), None, &BTreeSet::new()).await.unwrap() });
+        looks.spawn(async move {
+            recall(&database, &*broker, &topology(), None, &BTreeSet::new()).await.unwrap()
+        });
     }
     let found = looks.join_all().await;
     let told = found.iter().filter(|one| matches!(one, Recall::Told { .. })).count();

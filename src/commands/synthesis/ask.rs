@@ -36,6 +36,22 @@ pub(super) struct For {
 }
 
 impl For {
+    /// Texts are written where the jobs are, about what is written there.
+    pub(super) fn check(&self, session: &Session) -> Result<(), Problem> {
+        let is_meant = |slug: &&String| **slug == self.graph || graphs::id_of(slug).to_string() == self.graph;
+        let config = session.config();
+        match config.graphs.keys().find(is_meant).filter(|slug| config.written_elsewhere(slug).is_some()) {
+            None => Ok(()),
+            Some(slug) => {
+                let text = format!(
+                    "the graph `{slug}` is written in a database of its own (graphs.{slug}.write_database)"
+                );
+                Err(Problem::refused(text)
+                    .remedy("texts are written about graphs that are where the jobs are"))
+            }
+        }
+    }
+
     pub(super) fn visibility(&self) -> Visibility {
         if self.private { Visibility::Private } else { Visibility::Public }
     }

@@ -59,6 +59,7 @@ pub(super) struct SuperArgs {
 
 impl CreateArgs {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
+        self.wanted.check(session)?;
         let plain = Synthesis::about(self.topic);
         let job = Synthesis {
             starting_node_ids: self.start,
@@ -84,6 +85,7 @@ impl CreateArgs {
 
 impl SuperArgs {
     pub(super) async fn run(self, session: &Session) -> anyhow::Result<Exit> {
+        self.wanted.check(session)?;
         let job = SuperSynthesis {
             sub_configs: self.part.into_iter().map(SubConfig::about).collect(),
             existing_synthesis_ids: self.with,

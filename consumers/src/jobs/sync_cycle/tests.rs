@@ -363,13 +363,53 @@ async fn a_worker_that_is_killed_between_the_halves_loses_and_doubles_nothing(
 #[tokio::test]
 async fn an_unknown_provider_is_warned_of_once_for_each_graph() {
     let providers = Providers::default();
-    let first = GraphId::derived(sea_orm::prelude::Uuid::nil(), "first");
+    let [first, second] =
+        ["first", "second"].map(|name| GraphId::derived(sea_orm::prelude::Uuid::nil(), name));
+    let said = Said::default();
+    let _listening = tracing::subscriber::set_default(said.clone());
     for _ in 0..60 {
         let error = providers.resolve(first, Some(r#"{"sync": "elsewhere"}"#)).await.unwrap_err();
         assert!(matches!(&error, ResolveError::Unknown { id, .. } if id == "elsewhere"), "{error}");
     }
+    assert_eq!(said.lines(), [1, 59]);
+    providers.resolve(second, Some(r#"{"sync": "elsewhere"}"#)).await.unwrap_err();
+    assert_eq!(said.lines(), [2, 59], "another graph warns for itself");
     for empty in [None, Some("{}")] {
         let resolved = providers.resolve(first, empty).await.unwrap();
         assert_eq!((resolved.provider.id(), resolved.resolution), ("default", Resolution::Default));
     }
+}
+
+/// Counts what the registry says.
+#[derive(Clone, Default)]
+struct Said(Arc<[AtomicUsize; 2]>);
+
+impl Said {
+    /// Warnings, and what is for those who look for something.
+    fn lines(&self) -> [usize; 2] {
+        [0, 1].map(|level| self.0[level].load(Ordering::SeqCst))
+    }
+}
+
+impl tracing::Subscriber for Said {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "ackord_graph::sync::registry"
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let level = usize::from(*event.metadata().level() != tracing::Level::WARN);
+        self.0[level].fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
