@@ -137,7 +137,9 @@ impl<'a> Reader<'a> {
             let is_cut = self.stream.within.is_some() && rows.len() >= ROWS;
             let cut = rows.last().filter(|_| is_cut).map(|row| row.group);
             let finished = cut.map_or(last, |cut| first + part.partition_point(|record| record.id < cut));
-            self.learn(finished - first, rows.len());
+            if !part.is_empty() {
+                self.learn(finished - first, rows.len());
+            }
             after = rows.last().filter(|_| is_cut).and_then(|row| rows::place(self.stream, row));
             let is_end = finished == wanted.len();
             let portion = Portion {
