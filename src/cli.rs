@@ -1,6 +1,8 @@
 //! The command line: one variant per verb, each with a file of its own under `commands`.
 
+use std::future::ready;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -89,31 +91,35 @@ enum Command {
     Bench(commands::bench::BenchArgs),
 }
 
+/// A verb at work.
+type Work<'s> = Pin<Box<dyn Future<Output = anyhow::Result<Exit>> + 's>>;
+
 impl Command {
-    async fn run(self, session: &Session) -> anyhow::Result<Exit> {
+    /// What the verb does. In a box each: all verbs in one future are one function, over which an optimising compiler sits for minutes.
+    fn run(self, session: &Session) -> Work<'_> {
         match self {
-            Self::Demo(args) => args.run(session).await,
-            Self::Up(args) => args.run(session).await,
-            Self::Work(args) => args.run(session).await,
-            Self::Relay(args) => args.run(session).await,
-            Self::Serve(args) => args.run(session).await,
-            Self::Import(args) => args.run(session).await,
-            Self::Publish(args) => args.run(session).await,
-            Self::Jobs(args) => args.run(session).await,
-            Self::DeadLetters(args) => args.run(session).await,
-            Self::Pause(args) => args.run(session).await,
-            Self::Resume(args) => args.run(session).await,
-            Self::Schedules(args) => args.run(session).await,
-            Self::Reconcile(args) => args.run(session).await,
-            Self::Schema(args) => args.run(session).await,
-            Self::Tokens(args) => args.run(session).await,
-            Self::Synthesis(args) => args.run(session).await,
-            Self::Sync(args) => args.run(session).await,
-            Self::Contract(args) => args.run(session),
-            Self::Topology(args) => args.run(session).await,
-            Self::Doctor(args) => args.run(session).await,
-            Self::Config(_) => commands::config::run(session),
-            Self::Bench(args) => args.run(session).await,
+            Self::Demo(args) => Box::pin(args.run(session)),
+            Self::Up(args) => Box::pin(args.run(session)),
+            Self::Work(args) => Box::pin(args.run(session)),
+            Self::Relay(args) => Box::pin(args.run(session)),
+            Self::Serve(args) => Box::pin(args.run(session)),
+            Self::Import(args) => Box::pin(args.run(session)),
+            Self::Publish(args) => Box::pin(args.run(session)),
+            Self::Jobs(args) => Box::pin(args.run(session)),
+            Self::DeadLetters(args) => Box::pin(args.run(session)),
+            Self::Pause(args) => Box::pin(args.run(session)),
+            Self::Resume(args) => Box::pin(args.run(session)),
+            Self::Schedules(args) => Box::pin(args.run(session)),
+            Self::Reconcile(args) => Box::pin(args.run(session)),
+            Self::Schema(args) => Box::pin(args.run(session)),
+            Self::Tokens(args) => Box::pin(args.run(session)),
+            Self::Synthesis(args) => Box::pin(args.run(session)),
+            Self::Sync(args) => Box::pin(args.run(session)),
+            Self::Contract(args) => Box::pin(ready(args.run(session))),
+            Self::Topology(args) => Box::pin(args.run(session)),
+            Self::Doctor(args) => Box::pin(args.run(session)),
+            Self::Config(_) => Box::pin(ready(commands::config::run(session))),
+            Self::Bench(args) => Box::pin(args.run(session)),
         }
     }
 
