@@ -118,7 +118,7 @@ async fn a_worker_that_removes_what_is_gone_and_dies_at(
 
 /// It stands still between two pages for longer than its lease, and another worker copies the graph.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_stood_still_while_it_copied_writes_nothing_when_it_goes_on() {
+async fn a_worker_that_stood_still_while_it_copied_finds_out_and_leaves_what_another_one_copied() {
     let Some(testbed) = Place::Servers.testbed().await else { return };
     said(&testbed, &["graph", "--documents", "4"]).await;
     // It stands between two transactions: one that it held open would be the server's to end.

@@ -139,7 +139,9 @@ async fn asked_for<W: Wish>(api: &Api, caller: &Caller, key: &Key, text: &str) -
     let payload = with_subject(caller, text)?;
     let wish: W = jobs::decode(W::VERSION, payload.as_bytes())?;
     may_create_for(caller, wish.creator())?;
-    written_here(api, wish.graph(), "texts are written about graphs that are where the jobs are")?;
+    written_here(api, wish.graph(), |_| {
+        "texts are written about graphs that are where the jobs are".to_owned()
+    })?;
     let request = json!([W::KIND, wish]);
     let asked = async {
         let tx = api.database().begin().await?;

@@ -307,14 +307,18 @@ pub(crate) async fn edges_of_node(
 }
 
 /// Whether the graph is written in this database: what is written here about another one would never be copied from there.
-pub(super) fn written_here(api: &Api, graph: &str, remedy: &str) -> Result<(), Problem> {
+pub(super) fn written_here(
+    api: &Api,
+    graph: &str,
+    remedy: impl FnOnce(&str) -> String,
+) -> Result<(), Problem> {
     let is_meant =
         |slug: &&String| *slug == graph || graph.parse::<GraphId>().is_ok_and(|id| id == graphs::id_of(slug));
     match api.options().written_elsewhere.iter().find(is_meant) {
         None => Ok(()),
         Some(slug) => Err(Problem::conflict(
             "written_elsewhere",
-            format!("the graph `{slug}` is written in a database of its own: {remedy}"),
+            format!("the graph `{slug}` is written in a database of its own: {}", remedy(slug)),
         )
         .at("graph")),
     }

@@ -99,7 +99,7 @@ pub(crate) async fn import(
     if graph.parse::<GraphId>().is_ok() {
         super::graphs::known(&api, &graph).await?;
     }
-    written_here(&api, &graph, "`ackord import --graph` takes documents there")?;
+    written_here(&api, &graph, |slug| format!("`ackord import --graph {slug}` takes documents there"))?;
     let permit = api.imports().try_acquire_owned().map_err(|_| {
         Problem::unavailable("too_many_imports", "too many imports run at once: come again", 2)
     })?;

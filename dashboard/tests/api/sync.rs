@@ -192,6 +192,7 @@ async fn a_graph_that_is_written_elsewhere_takes_no_documents_and_no_texts() {
             .expect(409)
             .await;
         assert_eq!(refused.problem(), "written_elsewhere");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("ackord import --graph lab"));
         for path in ["/syntheses", "/super-syntheses"] {
             let refused =
                 world.post(path).json(&json!({ "topic": "Claims", "graph": name })).expect(409).await;
